@@ -1,0 +1,3 @@
+"""Owns the agent-side program that runs attempts, and the wire that it speaks."""
+
+from __future__ import annotations
