@@ -1,0 +1,210 @@
+"""Owns the definition of a workflow: frozen models that are plain data, equal for every way of writing it.
+
+A **graph** is a tuple of nodes; each names its predecessors among its siblings in `after`. Sequence and parallel are
+notation for those edges and leave no trace. References inside expressions (`get_users.rows`, `alpha`, `region`) add
+edges when the workflow is checked, so `after` in a checked workflow is complete.
+
+Step names are unique in a workflow (a subworkflow is a namespace of its own), so an expression names any step by its
+bare name: `step.output`. Outside a for_each, a step inside it stands for the list of its values in item order; outside
+a repeat, for its last iteration; outside a choose, null when its branch was not taken.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from meson_core.spec.states import FailureMode, Join
+
+NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
+Name: TypeAlias = Annotated[str, Field(pattern=NAME_PATTERN, max_length=200)]
+
+
+class Model(BaseModel):
+    """Base of all spec models: frozen, and refusing unknown fields by name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Source(Model):
+    """Where the author wrote a node; not part of the digest."""
+
+    file: str
+    line: int | None = None
+
+
+class Expression(Model):
+    """A binding whose value is computed from the context when it is needed."""
+
+    expr: str
+
+
+class Literal_(Model):
+    """A binding with a fixed JSON value."""
+
+    value: JsonValue
+
+
+Binding: TypeAlias = Expression | Literal_
+
+
+class Parameter(Model):
+    """A typed parameter of a workflow."""
+
+    type: str = "any"
+    """A type of `meson_core.spec.types`: any, bool, int, float, str, artifact, list[T], dict[T]."""
+    default: JsonValue = None
+    required: bool = True
+    """False when `default` counts (a default of null is a default)."""
+    choices: tuple[JsonValue, ...] | None = None
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    lt: float | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    pattern: str | None = None
+    doc: str = ""
+
+
+class Resources(Model):
+    """What each attempt of a step asks of a machine."""
+
+    cpus: float = Field(default=1.0, ge=0)
+    memory: int = Field(default=0, ge=0)
+    """Bytes; a limit as well as a request when set. 0: no request and no limit."""
+    disk: int = Field(default=0, ge=0)
+    other: dict[str, float] = Field(default_factory=dict)
+    """Further quantities by name: `gpus`, `licences`, …"""
+    constraints: tuple[str, ...] = ()
+    """Expressions over the attributes and quantities of an offer: `zone == "a"`, `gpus >= 1`."""
+
+
+class Retry(Model):
+    """How often, by cause, and how soon an attempt is tried again."""
+
+    user: int = Field(default=0, ge=0)
+    platform: int | None = Field(default=3, ge=0)
+    """None: unlimited."""
+    timeout: int = Field(default=0, ge=0)
+    backoff_s: float = Field(default=1.0, ge=0)
+    """Seconds before the first retry; each further one waits `factor` times as long, at most `max_backoff_s`."""
+    factor: float = Field(default=2.0, ge=1)
+    max_backoff_s: float = Field(default=300.0, ge=0)
+    jitter: float = Field(default=0.1, ge=0, le=1)
+    """Part of the wait that is spread by a hash of (run, instance, attempt)."""
+
+
+class Node_(Model):
+    """What every node has."""
+
+    name: Name
+    after: tuple[str, ...] = ()
+    """Siblings that come before; complete once checked, and sorted by their order in the graph."""
+    join: Join = Join.all
+    on_failure: FailureMode = FailureMode.finish
+    source: Source | None = None
+
+
+class Step(Node_):
+    """A leaf: a step kind with its options, bindings, resources and policies."""
+
+    node: Literal["step"] = "step"
+    kind: str
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+    inputs: dict[str, Binding] = Field(default_factory=dict)
+    outputs: dict[str, str] = Field(default_factory=dict)
+    """Declared outputs, name → type."""
+    resources: Resources = Field(default_factory=Resources)
+    retry: Retry = Field(default_factory=Retry)
+    timeout_s: float | None = Field(default=None, gt=0)
+    """Seconds that one attempt may take."""
+    grace_s: float = Field(default=10.0, ge=0)
+    """Seconds between TERM and KILL."""
+    priority: int = 0
+    isolate: bool = False
+    """A process of its own for every attempt."""
+    doc: str = ""
+
+
+class ForEach(Node_):
+    """Its body once per item; the items are known when what they refer to has finished."""
+
+    node: Literal["for_each"] = "for_each"
+    variables: dict[str, Binding] = Field(min_length=1)
+    mode: Literal["crossed", "zipped"] = "crossed"
+    max_parallel: int | None = Field(default=None, ge=1)
+    max_failed: int = Field(default=0, ge=0)
+    body: tuple[Node, ...] = Field(min_length=1)
+
+
+class Repeat(Node_):
+    """Its body again and again until a condition over it holds."""
+
+    node: Literal["repeat"] = "repeat"
+    until: str
+    max_iterations: int = Field(ge=1)
+    on_exhausted: Literal["continue", "fail"] = "continue"
+    """What happens when `until` does not hold after the last allowed iteration."""
+    carry: dict[str, str] = Field(default_factory=dict)
+    """Name → expression over the iteration that ended; shadows the parameter or loop variable of that name."""
+    body: tuple[Node, ...] = Field(min_length=1)
+
+
+class Branch(Model):
+    """One way of a choose."""
+
+    when: str
+    body: tuple[Node, ...] = Field(min_length=1)
+
+
+class Choose(Node_):
+    """The first branch whose condition holds, else `otherwise`, else nothing."""
+
+    node: Literal["choose"] = "choose"
+    branches: tuple[Branch, ...] = Field(min_length=1)
+    otherwise: tuple[Node, ...] = ()
+
+
+class Subworkflow(Node_):
+    """A whole workflow as one node; its outputs are those that the workflow declares."""
+
+    node: Literal["subworkflow"] = "subworkflow"
+    workflow: Workflow
+    inputs: dict[str, Binding] = Field(default_factory=dict)
+    """Values of its parameters."""
+
+
+Node: TypeAlias = Annotated[Step | ForEach | Repeat | Choose | Subworkflow, Field(discriminator="node")]
+
+
+class Workflow(Model):
+    """An immutable definition. `format` is the version of this model, raised when old definitions need upgrading."""
+
+    format: Literal[1] = 1
+    name: Name
+    params: dict[str, Parameter] = Field(default_factory=dict)
+    body: tuple[Node, ...] = Field(min_length=1)
+    outputs: dict[str, str] = Field(default_factory=dict)
+    """Name → expression: the result of a run, and what a subworkflow shows outside."""
+    timeout_s: float | None = Field(default=None, gt=0)
+    """Seconds that a run may take."""
+    doc: str = ""
+    source: Source | None = None
+
+
+for _model in (ForEach, Repeat, Branch, Choose, Subworkflow, Workflow):
+    _model.model_rebuild()
+
+
+def graphs(node: Any) -> tuple[tuple[str, tuple[Node, ...]], ...]:
+    """The labelled graphs inside a composite node, in order; empty for a step."""
+    if isinstance(node, ForEach | Repeat):
+        return (("body", node.body),)
+    if isinstance(node, Choose):
+        ways = tuple((f"when {branch.when}", branch.body) for branch in node.branches)
+        return (*ways, ("otherwise", node.otherwise)) if node.otherwise else ways
+    if isinstance(node, Subworkflow):
+        return ((node.workflow.name, node.workflow.body),)
+    return ()
