@@ -79,7 +79,7 @@ types: $(INSTALLED) ## mypy, strict
 	$(BIN)/mypy $(CODE)
 
 contracts: $(INSTALLED) ## who may import whom
-	$(BIN)/lint-imports --no-timings
+	$(BIN)/lint-imports
 
 fix: $(INSTALLED) ## format, and repair what can be repaired
 	$(BIN)/ruff check --fix $(CODE)
