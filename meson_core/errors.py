@@ -214,7 +214,13 @@ class PluginError(MesonError):
     code = "plugin-error"
 
     def __init__(
-        self, message: str, *, plugin: str, distribution: str | None = None, where: Where | None = None, hint: str | None = None
+        self,
+        message: str,
+        *,
+        plugin: str,
+        distribution: str | None = None,
+        where: Where | None = None,
+        hint: str | None = None,
     ) -> None:
         super().__init__(message, where=where, hint=hint)
         self.plugin = plugin

@@ -14,7 +14,18 @@ MEMORY = "memory"  # bytes
 DISK = "disk"  # bytes
 GPUS = "gpus"
 
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+_UNITS = {
+    "": 1,
+    "B": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KIB": 2**10,
+    "MIB": 2**20,
+    "GIB": 2**30,
+    "TIB": 2**40,
+}
 _SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*$")
 
 
@@ -31,7 +42,9 @@ def parse_size(text: str | int | float) -> int:
     else:
         match = _SIZE.match(text)
         if match is None or match.group(2).upper() not in _UNITS:
-            raise ValueError(f"{text!r} is not a size; write a number of bytes or one with a unit, like '2 GB' or '512 MiB'")
+            raise ValueError(
+                f"{text!r} is not a size; write a number of bytes or one with a unit, like '2 GB' or '512 MiB'"
+            )
         value = float(match.group(1)) * _UNITS[match.group(2).upper()]
     if value < 0:
         raise ValueError(f"{text!r}: a size cannot be negative")

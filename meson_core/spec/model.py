@@ -40,13 +40,13 @@ class Expression(Model):
     expr: str
 
 
-class Literal_(Model):
+class Constant(Model):
     """A binding with a fixed JSON value."""
 
     value: JsonValue
 
 
-Binding: TypeAlias = Expression | Literal_
+Binding: TypeAlias = Expression | Constant
 
 
 class Parameter(Model):
@@ -96,7 +96,7 @@ class Retry(Model):
     """Part of the wait that is spread by a hash of (run, instance, attempt)."""
 
 
-class Node_(Model):
+class BaseNode(Model):
     """What every node has."""
 
     name: Name
@@ -107,7 +107,7 @@ class Node_(Model):
     source: Source | None = None
 
 
-class Step(Node_):
+class Step(BaseNode):
     """A leaf: a step kind with its options, bindings, resources and policies."""
 
     node: Literal["step"] = "step"
@@ -128,7 +128,7 @@ class Step(Node_):
     doc: str = ""
 
 
-class ForEach(Node_):
+class ForEach(BaseNode):
     """Its body once per item; the items are known when what they refer to has finished."""
 
     node: Literal["for_each"] = "for_each"
@@ -139,7 +139,7 @@ class ForEach(Node_):
     body: tuple[Node, ...] = Field(min_length=1)
 
 
-class Repeat(Node_):
+class Repeat(BaseNode):
     """Its body again and again until a condition over it holds."""
 
     node: Literal["repeat"] = "repeat"
@@ -159,7 +159,7 @@ class Branch(Model):
     body: tuple[Node, ...] = Field(min_length=1)
 
 
-class Choose(Node_):
+class Choose(BaseNode):
     """The first branch whose condition holds, else `otherwise`, else nothing."""
 
     node: Literal["choose"] = "choose"
@@ -167,7 +167,7 @@ class Choose(Node_):
     otherwise: tuple[Node, ...] = ()
 
 
-class Subworkflow(Node_):
+class Subworkflow(BaseNode):
     """A whole workflow as one node; its outputs are those that the workflow declares."""
 
     node: Literal["subworkflow"] = "subworkflow"

@@ -5,7 +5,7 @@ The table is data: the engine reads it, the UI legend and the state diagram in t
 
 from __future__ import annotations
 
-from enum import Enum, IntEnum
+from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
 
@@ -35,7 +35,7 @@ class State(IntEnum):
         return self.name.replace("_", " ")
 
 
-class Join(str, Enum):
+class Join(StrEnum):
     """When a node with several predecessors may start."""
 
     all = "all"
@@ -43,7 +43,7 @@ class Join(str, Enum):
     none_failed = "none_failed"
 
 
-class FailureMode(str, Enum):
+class FailureMode(StrEnum):
     """What the failure of a node does to the rest of its scope.
 
     `fail_at_once` stops what runs and what waits; `finish` lets everything that does not depend on it go on to its
@@ -55,7 +55,7 @@ class FailureMode(str, Enum):
     ignore = "ignore"
 
 
-class Cause(str, Enum):
+class Cause(StrEnum):
     """Why an attempt failed; each has its own budget of retries."""
 
     user = "user"
@@ -63,7 +63,7 @@ class Cause(str, Enum):
     timeout = "timeout"
 
 
-class RunState(str, Enum):
+class RunState(StrEnum):
     """State of a run."""
 
     running = "running"
@@ -102,15 +102,21 @@ _NONE: frozenset[Join] = frozenset()
 
 STATES: dict[State, StateFacts] = {
     State.waiting: StateFacts("#9aa0a6", "fill", False, _NONE, "nothing upstream has finished"),
-    State.activated: StateFacts("#4285f4", "fill", False, _NONE, "at least one incoming branch has finished, another has not"),
+    State.activated: StateFacts(
+        "#4285f4", "fill", False, _NONE, "at least one incoming branch has finished, another has not"
+    ),
     State.ready: StateFacts("#8ab4f8", "fill", False, _NONE, "queued for resources, with the reason it still waits"),
     State.starting: StateFacts("#fdd663", "fill", False, _NONE, "an attempt is on its way"),
     State.running: StateFacts("#fbbc04", "fill", False, _NONE, "an attempt is at work"),
-    State.retrying: StateFacts("#ff9100", "fill", False, _NONE, "waits for the next attempt, with the cause of the last"),
+    State.retrying: StateFacts(
+        "#ff9100", "fill", False, _NONE, "waits for the next attempt, with the cause of the last"
+    ),
     State.lost: StateFacts("#ff9100", "hatched", False, _NONE, "its executor is silent; retried only once fenced"),
     State.paused: StateFacts("#9aa0a6", "barred", False, _NONE, "held by a person; what runs goes on"),
     State.cancelling: StateFacts("#fa7b17", "fill", False, _NONE, "the kill is on its way"),
-    State.outcome_unknown: StateFacts("#a142f4", "fill", False, _NONE, "a submission may or may not have happened; a person settles it"),
+    State.outcome_unknown: StateFacts(
+        "#a142f4", "fill", False, _NONE, "a submission may or may not have happened; a person settles it"
+    ),
     State.succeeded: StateFacts("#34a853", "fill", True, _ALL, "done"),
     State.skipped: StateFacts("#34a853", "outline", True, _ALL, "its artifact is there, or a person skipped it"),
     State.not_chosen: StateFacts("#9aa0a6", "outline", True, frozenset({Join.none_failed}), "its branch was not taken"),

@@ -1,0 +1,187 @@
+"""Owns every hook of Meson, with its documentation; the hook reference in the docs is made from this file.
+
+A plugin is a module or object named in the entry-point group `meson.plugins`; it implements any of these with
+`@meson_core.hookspecs.hookimpl`. All hooks below are *declare* hooks: they are called once, when the plugin is loaded,
+and return definitions. Importing a plugin must be cheap: client libraries are imported when they are first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from meson_core.ports import ArtifactStoreDefinition, ResourceMatcher, SchedulerDefinition, StepKind
+
+#: Entry-point group in which plugins are found.
+GROUP = "meson.plugins"
+#: Name of the pluggy project.
+PROJECT = "meson"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+# --- running steps ------------------------------------------------------------------------------------------------
+
+
+@hookspec
+def meson_step_kinds() -> Sequence[StepKind]:
+    """Adds step kinds: what a step of a workflow can be.
+
+    When: terminal, orchestrator and host; once per process, when the plugin is loaded. Not called in executors,
+        nor when the plugin is disabled.
+    Returns: step kinds, each a `ProgramKind` or a `ServiceKind`. All answers of all plugins are used; an empty list
+        means none. A name that two plugins declare is an error that names both distributions.
+    Errors: the plugin is listed as broken with its error; only workflows that use one of its step kinds are refused.
+
+    Example:
+        from pydantic import BaseModel
+
+        from meson_core.hookspecs import hookimpl
+        from meson_core.ports import Program, StepCapabilities
+
+
+        class Greet:
+            name = "greet"
+            capabilities = StepCapabilities()
+
+            class Options(BaseModel):
+                whom: str
+
+            def work(self, options):
+                return Program(argv=("echo", f"hello {options.whom}"))
+
+
+        @hookimpl
+        def meson_step_kinds():
+            return [Greet()]
+
+    Since: 0.1
+    """
+    raise NotImplementedError
+
+
+# --- placing attempts ---------------------------------------------------------------------------------------------
+
+
+@hookspec
+def meson_resource_schedulers() -> Sequence[SchedulerDefinition]:
+    """Adds resource schedulers: what places attempts on machines, chosen by name in the settings.
+
+    When: orchestrator; once per process, when the plugin is loaded. `open` is called only for the one that the
+        settings choose. Not called in executors or hosts.
+    Returns: definitions. All answers are used; a name that two plugins declare is an error that names both.
+    Errors: the plugin is listed as broken; the orchestrator refuses to start only when its settings choose it.
+
+    Example:
+        from contextlib import asynccontextmanager
+
+        from pydantic import BaseModel
+
+        from meson_core.hookspecs import hookimpl
+        from meson_core.ports import SchedulerCapabilities, SchedulerDefinition
+
+
+        class Options(BaseModel):
+            queue: str = "default"
+
+
+        @asynccontextmanager
+        async def open_scheduler(options, setting):
+            from my_scheduler.client import Scheduler  # imported when chosen, not before
+
+            async with Scheduler(options.queue, setting) as scheduler:
+                yield scheduler
+
+
+        @hookimpl
+        def meson_resource_schedulers():
+            return [SchedulerDefinition("mine", Options, SchedulerCapabilities(offers=False), open_scheduler)]
+
+    Since: 0.1
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def meson_resource_matchers() -> Sequence[ResourceMatcher]:
+    """Adds resource matchers: they refuse, with a reason, or score pairs of request and offer.
+
+    When: orchestrator; once per process, when the plugin is loaded. `compile` is called once per request class, the
+        function that it returns once per round of placement; never per step instance.
+    Returns: matchers. All answers are used: one refusal refuses the pair, scores add up.
+    Errors: the plugin is listed as broken and its matchers are left out; a matcher that raises while matching refuses
+        the pair with its error as the reason, visible in `mesonctl why`.
+
+    Example:
+        from meson_core.hookspecs import hookimpl
+        from meson_core.resources import Refusal, Score
+
+
+        class NotOnMondays:
+            name = "not_on_mondays"
+
+            def compile(self, request):
+                if request.amount("gpus") == 0:
+                    return None
+
+                def match(offers):
+                    return [
+                        Refusal(self.name, 'day != "monday"', "monday") if offer.attributes.get("day") == "monday" else Score()
+                        for offer in offers
+                    ]
+
+                return match
+
+
+        @hookimpl
+        def meson_resource_matchers():
+            return [NotOnMondays()]
+
+    Since: 0.1
+    """
+    raise NotImplementedError
+
+
+# --- keeping artifacts --------------------------------------------------------------------------------------------
+
+
+@hookspec
+def meson_artifact_stores() -> Sequence[ArtifactStoreDefinition]:
+    """Adds artifact stores: where the bytes of artifacts are kept, chosen by name in the settings.
+
+    When: terminal and orchestrator; once per process, when the plugin is loaded. `open` is called for the one that
+        the settings choose.
+    Returns: definitions. All answers are used; a name that two plugins declare is an error that names both.
+    Errors: the plugin is listed as broken; only settings that choose it are refused.
+
+    Example:
+        from pathlib import Path
+
+        from pydantic import BaseModel
+
+        from meson_core.hookspecs import hookimpl
+        from meson_core.ports import ArtifactStoreDefinition
+
+
+        class Options(BaseModel):
+            folder: Path = Path("/srv/artifacts")
+
+
+        def open_store(options, directory):
+            from my_store.shared import SharedFolder  # imported when chosen, not before
+
+            return SharedFolder(options.folder)
+
+
+        @hookimpl
+        def meson_artifact_stores():
+            return [ArtifactStoreDefinition("shared", Options, open_store)]
+
+    Since: 0.1
+    """
+    raise NotImplementedError
