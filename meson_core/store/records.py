@@ -1,0 +1,189 @@
+"""Owns the values that go into and come out of the store; no SQL here, and none of it elsewhere but in this package."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from meson_core.commands import Change
+from meson_core.events import AnyEvent, Failure
+from meson_core.spec.plan import Instance
+from meson_core.spec.states import Cause, RunState, State
+
+# --- what the orchestrator writes ---------------------------------------------------------------------------------
+
+
+class RunCommit(msgspec.Struct, frozen=True, gc=False):
+    """One run's part of a transaction.
+
+    Args:
+        run_id: the run.
+        expected_seq: number of events that its log has before this frame.
+        events: the frame.
+        changes: what the engine changed, in order.
+        counts: node → instances by state, for the nodes that changed.
+        state: the run's state after it.
+        snapshot: the engine's snapshot after it, when one is due.
+    """
+
+    run_id: str
+    expected_seq: int
+    events: list[AnyEvent]
+    changes: list[Change]
+    counts: dict[int, list[int]]
+    state: RunState
+    snapshot: bytes | None = None
+
+
+class WishReceipt(msgspec.Struct, frozen=True, gc=False):
+    """What became of a wish.
+
+    Args:
+        wish_id: which one.
+        refusal: "" when it was accepted, else why not, for the person who asked.
+        answer: JSON for the asker (`{"run_id": …}`).
+    """
+
+    wish_id: int
+    refusal: str = ""
+    answer: Any = None
+
+
+class Commit(msgspec.Struct, frozen=True, gc=False):
+    """Everything that one turn of the loop writes, in one transaction or not at all.
+
+    Args:
+        epoch: of the lease; the transaction fails when a later one is known.
+        runs: frames.
+        receipts: wishes that were dealt with.
+        cursors: executor id → highest fact sequence that these frames hold.
+    """
+
+    epoch: int
+    runs: list[RunCommit]
+    receipts: list[WishReceipt] = []
+    cursors: dict[str, int] = {}
+
+
+class SampleRecord(msgspec.Struct, frozen=True, gc=False):
+    """The latest sample of one attempt."""
+
+    run_id: str
+    instance: Instance
+    attempt: int
+    at: float
+    fraction: float | None
+    message: str | None
+
+
+class WaitRecord(msgspec.Struct, frozen=True, gc=False):
+    """Why the instances of one request class of one node wait, as placement last saw it (at most once a second).
+
+    Args:
+        reason: one sentence.
+        detail: JSON: offers refused by constraint, nearest miss, what would place it, queue position.
+    """
+
+    run_id: str
+    node: int
+    at: float
+    waiting: int
+    reason: str
+    detail: Any
+
+
+# --- wishes -------------------------------------------------------------------------------------------------------
+
+
+class Wish(msgspec.Struct, frozen=True, gc=False):
+    """Something that a person or a program wants from the orchestrator of a cell.
+
+    Args:
+        wish_id: number in the inbox.
+        at: when it was made.
+        by: who made it.
+        what: "start", "cancel", "pause", "resume", "hold", "release", "skip", "retry", "send", "settle".
+        run_id: the run it is about ("start": the id of the run to create).
+        body: JSON: the arguments.
+    """
+
+    wish_id: int
+    at: float
+    by: str
+    what: Literal["start", "cancel", "pause", "resume", "hold", "release", "skip", "retry", "send", "settle"]
+    run_id: str
+    body: Any
+
+
+# --- what queries answer ------------------------------------------------------------------------------------------
+
+
+class RunRow(msgspec.Struct, frozen=True):
+    """A run at a glance."""
+
+    run_id: str
+    workflow: str
+    version: str
+    state: RunState
+    owner: str
+    code: str
+    created_at: float
+    ended_at: float | None
+    seq: int
+    params: dict[str, Any]
+    generation: int = 0
+
+
+class InstanceRow(msgspec.Struct, frozen=True):
+    """One step instance (or composite node) as it stands."""
+
+    node: int
+    instance: Instance
+    state: State
+    attempt: int
+    why: str
+    machine: str | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    outputs: msgspec.Raw | None = None
+    failure: Failure | None = None
+    external_id: str | None = None
+    fraction: float | None = None
+    message: str | None = None
+
+
+class AttemptRow(msgspec.Struct, frozen=True):
+    """An attempt that did not succeed, kept for its story."""
+
+    instance: Instance
+    attempt: int
+    began: float | None
+    ended: float
+    cause: Cause | None
+    failure: Failure
+    machine: str | None = None
+
+
+class NodeRow(msgspec.Struct, frozen=True):
+    """A node's instances by state.
+
+    Args:
+        counts: indexed by `State`.
+        mean_s: mean duration of its successful attempts, None before the first.
+        first_started: of any instance.
+        last_ended: of any instance.
+    """
+
+    node: int
+    counts: list[int]
+    mean_s: float | None = None
+    first_started: float | None = None
+    last_ended: float | None = None
+
+
+class LogRow(msgspec.Struct, frozen=True):
+    """One event of the log with its sequence number (from 1)."""
+
+    seq: int
+    event: AnyEvent
