@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def _limit(figure: Figure) -> str:
         return ""
     sign = "≥" if figure.better == "more" else "≤"
     return (
-        f"{sign} {_number(figure.budget)} ×"
+        f"{sign} {_number(figure.budget)} x"
         if figure.of == "ratio"
         else f"{sign} {_number(figure.budget, figure.unit)}"
     )
