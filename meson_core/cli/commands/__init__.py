@@ -1,0 +1,1 @@
+"""Owns nothing: the commands of `mesonctl`, one file per family."""
