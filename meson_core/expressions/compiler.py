@@ -76,7 +76,8 @@ class _Compiler:
 
     def compiled(self) -> Compiled:
         if not self.source:
-            raise self.error("an expression cannot be empty", None)
+            message = "an expression cannot be empty"
+            raise ExpressionError(message, text=self.text)
         # Python only warns of these, to where no author looks.
         escape = next((match for match in _BAD_ESCAPE.finditer(self.text) if match.group(1)), None)
         if escape is not None:
