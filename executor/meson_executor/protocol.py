@@ -1,12 +1,15 @@
 """Owns the wire between an orchestrator and an executor: newline-delimited JSON, versioned, the same on every transport.
 
 One JSON object a line, UTF-8, no line longer than `MAX_LINE` bytes. `"t"` says what it is. A **key** is
-`[run_id, [node, *indexes], attempt]`. Times are seconds since the epoch.
+`[run_id, [node, *indexes], attempt]`. Times are seconds since the epoch. Unknown fields are ignored. Locally the transport
+is the unix socket `SOCKET` in the executor's directory (`transport.connect` reaches it however long the path is).
 
 Down (orchestrator to executor):
 
-    hello    v, cell, epoch, acked            opens a session; `acked` is the last fact sequence that is in the log
-    steps    steps: {id: Template}            what all attempts of one step have in common; sent before their first order
+    hello    v, cell, epoch, acked            opens a session and ends any older one; `acked` is the last fact sequence that
+                                              is in the log
+    steps    steps: {id: Template}            what all attempts of one step have in common; sent, in each session, before
+                                              their first order
     launch   epoch, orders: [Order]           idempotent by key: a key that is known (queued, at work, or ended and not
                                               yet acknowledged) is not started again
     kill     epoch, keys: [[key, grace_s]]    TERM, grace, KILL to the process group; a queued one just ends
@@ -15,18 +18,21 @@ Down (orchestrator to executor):
     send     key, name, value                 a message for a running attempt
     ask      id, what, ...                    a request that wants an answer: "status"; "tail" (key, offset)
     drain                                     give back what has not begun, finish what runs, then leave
-    stop                                      kill everything, then leave
+    stop     grace_s                          kill everything (grace_s missing: each step's own), then leave
 
 Up (executor to orchestrator):
 
-    welcome  v, executor, incarnation, machine, pid, totals, seq, attempts: [[key, "queued" | "running" | "ended"]]
+    welcome  v, executor, incarnation, machine, pid, totals, seq, attempts: [[key, "queued" | "running" | "ended"]], notes
                                               the answer to hello, after all processes of earlier incarnations are dead:
-                                              an attempt that is not named here is fenced; facts after `acked` follow
-    facts    seq, facts: [Fact]               `seq` is the number of the first one; numbers go on over incarnations
+                                              an attempt that is not named here is fenced; facts after `acked` follow;
+                                              `notes` (texts) tell what was found damaged on disk
+    facts    seq, facts: [Fact]               `seq` is the number of the first one; numbers go on over incarnations, and
+                                              leave a gap only where the spool was damaged
     samples  at, items: [[key, fraction | null, message | null]]   at least every `HEARTBEAT_S`, also when empty: the
                                               heartbeat of the executor and of all attempts that it named as running
-    answer   id, ...
-    refused  reason                           the hello or order came from an older epoch or another protocol version
+    answer   id, ... | id, error              `error` (text) where the question makes no sense
+    refused  reason                           the hello or order came from an older epoch, another cell or another protocol
+                                              version, or could not be read; the session ends
     bye      reason                           last message of an executor that leaves in order
 
 A Template has what a step's attempts share (a missing field counts as its zero):
@@ -59,13 +65,27 @@ A Fact is `{"f": what, "k": key, "at": time, ...}`:
     failed      began | null, cause ("user" | "platform" | "timeout"), failure {reason, message, exit_code, signal,
                 traceback}, final
     killed      began | null
+    fenced      reason                        certainly gone, through no doing of the step, and its result is not known
     returned    reason                        never began, no budget pays
     submitting  job, recoverable              the step waits until this is acknowledged
     remembered  id                            the step waits until this is acknowledged
     emitted     name, value
     link        name, url
 
-A `started` is left out when the end is known before the next flush; `began` carries the time.
+`succeeded`, `failed`, `killed`, `fenced` and `returned` end an attempt: nothing follows them. A `started` is left out when the
+end is known within `STARTED_AFTER_S`; `began` carries the time.
+
+What ended an attempt badly is told by `cause` and `failure.reason`:
+
+    user        "exit" (exit code), "signal" (one that a program brings on itself: SEGV, ABRT, …), "exception",
+                "out of memory" (its own limit), "outputs" (missing, of another type, too large, not JSON),
+                "launch" (nothing to start: no such program, function, file)
+    platform    "signal" (KILL or TERM, and not by us), "launch" (this machine could not), "host died"
+    timeout     "timeout"
+
+`failed` and `fenced` differ in what they mean for an external job: a failure begins a new one with the next attempt, a fenced
+attempt keeps its job key. So a host that dies fences the attempts that had told of a submission or that carry on an
+earlier attempt's job; all others that a foreign KILL or a dead host takes along are `failed`, cause platform.
 """
 
 from __future__ import annotations
@@ -76,8 +96,12 @@ from typing import Any, Dict, List, Optional, Tuple
 VERSION = 1
 #: Longest line that either side accepts, in bytes; a longer one ends the session.
 MAX_LINE = 64 * 1024 * 1024
+#: Name of the unix socket in the executor's directory.
+SOCKET = "socket"
 #: Seconds between two `samples` at most.
 HEARTBEAT_S = 1.0
+#: Seconds after which the start of an attempt that still runs is told.
+STARTED_AFTER_S = 0.02
 #: Largest outputs object of one attempt, in bytes of JSON; larger things go through `ctx.put`.
 MAX_OUTPUTS = 64 * 1024
 
