@@ -31,8 +31,10 @@ class Function(NamedTuple):
         least: fewest positional arguments.
         most: most positional arguments; None for any number.
         keywords: keyword arguments that it takes.
-        gives: type of what it returns in the little type language; "item": that of its argument's items; "same": its
-            argument's.
+        takes: kind of its first argument: "list", "dict", "number", "scalar", "sized", "any"; "several": a list, or
+            several values.
+        gives: type of its value in the little type language, or: "same" as its argument; "item" of its argument;
+            "number": the same, of a bool an int; "total": the same of its items; "rounded": an int unless digits are given.
         meaning: one line for the docs.
     """
 
@@ -40,6 +42,7 @@ class Function(NamedTuple):
     least: int
     most: int | None
     keywords: tuple[str, ...]
+    takes: str
     gives: str
     meaning: str
 
@@ -66,11 +69,14 @@ def _mean(_: Work, value: Any) -> Any:
     return number(sum(items) / len(items))
 
 
-def _round(_: Work, value: Any, digits: Any = 0) -> Any:
-    if type(value) not in NUMBERS or abs(_int(digits)) > MAX_BITS:
-        message = f"takes a number and at most {MAX_BITS} digits, got {told(value)} and {told(digits)}"
+def _round(_: Work, value: Any, digits: Any = None) -> Any:
+    if type(value) not in NUMBERS:
+        message = f"takes a number, got {told(value)}"
         raise TypeError(message)
-    return number(round(value, digits) if digits else round(value))
+    if digits is not None and abs(_int(digits)) > MAX_BITS:
+        message = f"takes at most {MAX_BITS} digits, got {digits}"
+        raise ValueError(message)
+    return number(round(value, digits))
 
 
 def _range(work: Work, *bounds: Any) -> list[int]:
@@ -126,45 +132,60 @@ def _flatten(work: Work, items: Any) -> list[Any]:
 
 
 FUNCTIONS: dict[str, Function] = {
-    "abs": Function(_abs, 1, 1, (), "same", "the number without its sign"),
-    "all": Function(lambda _, items: all(_items(items)), 1, 1, (), "bool", "whether every item is true"),
-    "any": Function(lambda _, items: any(_items(items)), 1, 1, (), "bool", "whether some item is true"),
-    "bool": Function(lambda _, value: bool(value), 1, 1, (), "bool", "whether the value is not empty, zero or null"),
+    "abs": Function(_abs, 1, 1, (), "number", "number", "the number without its sign"),
+    "all": Function(lambda _, items: all(_items(items)), 1, 1, (), "list", "bool", "whether every item is true"),
+    "any": Function(lambda _, items: any(_items(items)), 1, 1, (), "list", "bool", "whether some item is true"),
+    "bool": Function(
+        lambda _, value: bool(value), 1, 1, (), "any", "bool", "whether the value is not empty, zero or null"
+    ),
     "enumerate": Function(
         lambda work, items, start=0: work.built([[at, item] for at, item in enumerate(_items(items), _int(start))]),
-        1, 2, ("start",), "list[list[any]]", "pairs of position and item",
+        1, 2, ("start",), "list", "list[list[any]]", "pairs of position and item",
     ),
-    "flatten": Function(_flatten, 1, 1, (), "item", "the items of a list of lists, in one list, without nulls between"),
-    "float": Function(_to_float, 1, 1, (), "float", "a number, or a text that spells one, as a float"),
+    "flatten": Function(
+        _flatten, 1, 1, (), "list", "item", "the items of a list of lists in one list, without nulls between the lists"
+    ),
+    "float": Function(_to_float, 1, 1, (), "scalar", "float", "a number, or a text that spells one, as a float"),
     "get": Function(
         lambda _, mapping, key, default=None: _mapping(mapping).get(key, default),
-        2, 3, ("default",), "any", "the value of a key, or the default",
+        2, 3, ("default",), "dict", "any", "the value of a key, or the default",
     ),
-    "int": Function(_to_int, 1, 1, (), "int", "a number, cut towards zero, or a text that spells one, as an int"),
-    "keys": Function(lambda work, value: work.built(list(_mapping(value))), 1, 1, (), "list[str]", "the keys of a dict"),
-    "len": Function(_len, 1, 1, (), "int", "how many items, keys or characters"),
-    "list": Function(lambda work, items: work.built(list(_items(items))), 1, 1, (), "same", "the list itself"),
-    "max": Function(_extreme(max), 1, None, ("default",), "item", "the largest of a list, or of the arguments"),
-    "mean": Function(_mean, 1, 1, (), "float", "the arithmetic mean of a list of numbers"),
-    "min": Function(_extreme(min), 1, None, ("default",), "item", "the smallest of a list, or of the arguments"),
-    "pluck": Function(_pluck, 2, 2, (), "list[any]", "the value of one key in each dict of a list"),
+    "int": Function(
+        _to_int, 1, 1, (), "scalar", "int", "a number, cut towards zero, or a text that spells one, as an int"
+    ),
+    "keys": Function(
+        lambda work, value: work.built(list(_mapping(value))), 1, 1, (), "dict", "list[str]", "the keys of a dict"
+    ),
+    "len": Function(_len, 1, 1, (), "sized", "int", "how many items, keys or characters"),
+    "list": Function(lambda work, items: work.built(list(_items(items))), 1, 1, (), "list", "same", "the list itself"),
+    "max": Function(
+        _extreme(max), 1, None, ("default",), "several", "item", "the largest of a list, or of the arguments"
+    ),
+    "mean": Function(_mean, 1, 1, (), "list", "float", "the arithmetic mean of a list of numbers"),
+    "min": Function(
+        _extreme(min), 1, None, ("default",), "several", "item", "the smallest of a list, or of the arguments"
+    ),
+    "pluck": Function(_pluck, 2, 2, (), "list", "list[any]", "the value of one key in each dict of a list"),
     "present": Function(
         lambda work, items: work.built([item for item in _items(items) if item is not None]),
-        1, 1, (), "same", "the list without its nulls (items that failed or were not chosen)",
+        1, 1, (), "list", "same", "the list without its nulls (items that failed or were not chosen)",
     ),
-    "range": Function(_range, 1, 3, (), "list[int]", "integers, as in Python"),
-    "round": Function(_round, 1, 2, (), "float", "the number rounded to so many digits"),
+    "range": Function(_range, 1, 3, (), "number", "list[int]", "integers, as in Python"),
+    "round": Function(_round, 1, 2, (), "number", "rounded", "the nearest integer, or the number to so many digits"),
     "sorted": Function(
         lambda work, items, reverse=False: work.built(sorted(_items(items), reverse=bool(reverse))),
-        1, 1, ("reverse",), "same", "the list in order",
+        1, 1, ("reverse",), "list", "same", "the list in order",
     ),
-    "str": Function(_str, 1, 1, (), "str", "a scalar as text"),
-    "sum": Function(lambda _, items: number(sum(_items(items))), 1, 1, (), "item", "the sum of a list of numbers"),
+    "str": Function(_str, 1, 1, (), "scalar", "str", "a scalar as text"),
+    "sum": Function(
+        lambda _, items: number(sum(_items(items))), 1, 1, (), "list", "total", "the sum of a list of numbers"
+    ),
     "values": Function(
-        lambda work, value: work.built(list(_mapping(value).values())), 1, 1, (), "list[any]", "the values of a dict"
+        lambda work, value: work.built(list(_mapping(value).values())),
+        1, 1, (), "dict", "list[any]", "the values of a dict",
     ),
     "zip": Function(
         lambda work, *lists: work.built([list(row) for row in zip(*map(_items, lists), strict=False)]),
-        1, None, (), "list[list[any]]", "lists, item by item, up to the shortest",
+        1, None, (), "list", "list[list[any]]", "lists, item by item, up to the shortest",
     ),
 }  # fmt: skip

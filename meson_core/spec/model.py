@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag
 
 from meson_core.spec.states import FailureMode, Join
 
@@ -24,7 +24,7 @@ Name: TypeAlias = Annotated[str, Field(pattern=NAME_PATTERN, max_length=200)]
 class Model(BaseModel):
     """Base of all spec models: frozen, and refusing unknown fields by name."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class Source(Model):
@@ -46,7 +46,15 @@ class Constant(Model):
     value: JsonValue
 
 
-Binding: TypeAlias = Expression | Constant
+def _kind_of_binding(given: Any) -> str:
+    return (
+        "#expression" if isinstance(given, Expression) or (isinstance(given, dict) and "expr" in given) else "#constant"
+    )
+
+
+Binding: TypeAlias = Annotated[
+    Annotated[Expression, Tag("#expression")] | Annotated[Constant, Tag("#constant")], Discriminator(_kind_of_binding)
+]
 
 
 class Parameter(Model):
@@ -113,9 +121,11 @@ class Step(BaseNode):
     node: Literal["step"] = "step"
     kind: str
     options: dict[str, JsonValue] = Field(default_factory=dict)
-    inputs: dict[str, Binding] = Field(default_factory=dict)
-    outputs: dict[str, str] = Field(default_factory=dict)
+    inputs: dict[Name, Binding] = Field(default_factory=dict)
+    outputs: dict[Name, str] = Field(default_factory=dict)
     """Declared outputs, name → type."""
+    input_types: dict[Name, str] = Field(default_factory=dict)
+    """Declared inputs, name → type: what is bound to them is checked before anything runs. Others may have any type."""
     resources: Resources = Field(default_factory=Resources)
     retry: Retry = Field(default_factory=Retry)
     timeout_s: float | None = Field(default=None, gt=0)
@@ -132,7 +142,7 @@ class ForEach(BaseNode):
     """Its body once per item; the items are known when what they refer to has finished."""
 
     node: Literal["for_each"] = "for_each"
-    variables: dict[str, Binding] = Field(min_length=1)
+    variables: dict[Name, Binding] = Field(min_length=1)
     mode: Literal["crossed", "zipped"] = "crossed"
     max_parallel: int | None = Field(default=None, ge=1)
     max_failed: int = Field(default=0, ge=0)
@@ -147,7 +157,7 @@ class Repeat(BaseNode):
     max_iterations: int = Field(ge=1)
     on_exhausted: Literal["continue", "fail"] = "continue"
     """What happens when `until` does not hold after the last allowed iteration."""
-    carry: dict[str, str] = Field(default_factory=dict)
+    carry: dict[Name, str] = Field(default_factory=dict)
     """Name → expression over the iteration that ended; shadows the parameter or loop variable of that name."""
     body: tuple[Node, ...] = Field(min_length=1)
 
@@ -172,7 +182,7 @@ class Subworkflow(BaseNode):
 
     node: Literal["subworkflow"] = "subworkflow"
     workflow: Workflow
-    inputs: dict[str, Binding] = Field(default_factory=dict)
+    inputs: dict[Name, Binding] = Field(default_factory=dict)
     """Values of its parameters."""
 
 
@@ -184,9 +194,9 @@ class Workflow(Model):
 
     format: Literal[1] = 1
     name: Name
-    params: dict[str, Parameter] = Field(default_factory=dict)
+    params: dict[Name, Parameter] = Field(default_factory=dict)
     body: tuple[Node, ...] = Field(min_length=1)
-    outputs: dict[str, str] = Field(default_factory=dict)
+    outputs: dict[Name, str] = Field(default_factory=dict)
     """Name → expression: the result of a run, and what a subworkflow shows outside."""
     timeout_s: float | None = Field(default=None, gt=0)
     """Seconds that a run may take."""
