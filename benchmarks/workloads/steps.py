@@ -1,0 +1,19 @@
+"""Owns the steps of the benchmarks: they do nothing, so that only Meson is measured."""
+
+from __future__ import annotations
+
+from meson_core import step
+
+
+@step
+def nothing(i: int) -> int:
+    """No work at all."""
+    return i
+
+
+@step
+def one_in_a_hundred(i: int, broken: bool) -> int:
+    """No work either, but while `broken` every hundredth item fails."""
+    if broken and i % 100 == 0:
+        raise ValueError(f"item {i} is one of the hundredth")
+    return i
