@@ -10,7 +10,7 @@
     │   │   └── WrongTypeError      wrong-type
     │   ├── ExpressionError         expression-invalid
     │   ├── ParameterError          parameter-invalid
-    │   └── InvalidWorkflowError    workflow-invalid       several of the above at once
+    │   └── InvalidWorkflowError    workflow-invalid       several of the above (and missing plugins) at once
     ├── EvaluationError             evaluation-failed      a sound expression met values that it cannot work on
     ├── SettingsError               settings-invalid
     ├── NotFoundError               not-found              a run, step or file that is not there
@@ -172,7 +172,7 @@ class InvalidWorkflowError(AuthoringError):
 
     code = "workflow-invalid"
 
-    def __init__(self, name: str, problems: Sequence[AuthoringError]) -> None:
+    def __init__(self, name: str, problems: Sequence[MesonError]) -> None:
         count = len(problems)
         lines = "\n".join(str(problem) for problem in problems)
         super().__init__(f"workflow {name!r} has {count} problem{'s' if count != 1 else ''}:\n{lines}")

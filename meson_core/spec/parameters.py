@@ -54,8 +54,8 @@ def bind_parameters(
         if name in params:
             try:
                 given[name] = coerce(text, parse_type(params[name].type))
-            except ValueError as problem:
-                problems.append(f"{name}: {problem}")
+            except ValueError as error:
+                problems.append(f"{name}: {error}")
                 given.pop(name, None)
                 continue
         else:
@@ -102,8 +102,7 @@ def coerce(text: str, declared: Type) -> Any:
         if declared == INT:
             return int(text)
         if declared == FLOAT:
-            number = float(text)
-            return int(text) if re.fullmatch(r"[-+]?\d+", text) else number
+            return float(text)
         value = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         if declared == ANY:
