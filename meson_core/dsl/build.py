@@ -10,6 +10,7 @@ from meson_core.dsl.code import locate
 from meson_core.dsl.composites import ChooseNode, Composite, ForEachLoop, ForEachNode, RepeatNode
 from meson_core.dsl.durations import parse_duration
 from meson_core.dsl.places import relative
+from meson_core.dsl.signatures import ANY
 from meson_core.dsl.steps import StepNode
 from meson_core.dsl.values import LoopVariable, Reference, as_value, is_symbolic, symbols, text_of
 from meson_core.dsl.workflows import AuthoredWorkflow, SubworkflowNode, walk
@@ -22,10 +23,9 @@ from meson_core.errors import (
     WrongTypeError,
 )
 from meson_core.spec.load import load
-from meson_core.spec.types import check_value, parse_type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from meson_core.dsl.compose import Graph, Node
     from meson_core.spec.model import Workflow
@@ -104,7 +104,7 @@ class _Builder:
         authored = self.authored
         owner = f"workflow {authored.name!r}"
         data: dict[str, Any] = {"name": authored.name, "doc": authored.doc, "source": self.source(authored.where)}
-        data["params"] = {name: self.parameter(name) for name in authored.params}
+        data["params"] = {name: param.declared for name, param in authored.params.items()}
         if authored.timeout is not None:
             try:
                 data["timeout_s"] = parse_duration(authored.timeout)
@@ -116,16 +116,6 @@ class _Builder:
                 self.seen(value, f"{owner}: output {name!r}", authored.where)
         data["outputs"] = {name: text_of(value) for name, value in authored.outputs.items()}
         return data
-
-    def parameter(self, name: str) -> dict[str, Any]:
-        param = self.authored.params[name]
-        default = param.declared.get("default")
-        if not param.declared["required"] and default is not None:
-            wrong = check_value(default, parse_type(param.declared["type"]))
-            if wrong is not None:
-                msg = f"parameter {name!r}: default: {wrong}"
-                self.problems.append(WrongTypeError(msg, where=self.where(param.where)))
-        return param.declared
 
     def source(self, where: Where | None) -> dict[str, Any] | None:
         place = self.where(where)
@@ -162,23 +152,12 @@ class _Builder:
 
     # --- values -------------------------------------------------------------------------------------------------------
 
-    def binding(self, value: Any, subject: str, where: Where | None, declared: str = "any") -> dict[str, Any]:
-        self.seen(value, subject, where)
-        if is_symbolic(value):
-            return {"expr": as_value(value).text}
-        wrong = check_value(value, parse_type(declared))
-        if wrong is not None:
-            msg = f"{subject}: {wrong}"
-            raise WrongTypeError(msg, where=where)
-        return {"value": value}
-
-    def bindings(
-        self, bound: dict[str, Any], subject: str, where: Where | None, types: dict[str, str] | None = None
-    ) -> dict[str, Any]:
+    def bindings(self, bound: Mapping[str, Any], subject: str, where: Where | None) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for name, value in bound.items():
             with self.collecting():
-                found[name] = self.binding(value, f"{subject} {name!r}", where, (types or {}).get(name, "any"))
+                self.seen(value, f"{subject} {name!r}", where)
+                found[name] = {"expr": as_value(value).text} if is_symbolic(value) else {"value": value}
         return found
 
     def seen(self, value: object, subject: str, where: Where | None) -> None:
@@ -227,9 +206,8 @@ class _Builder:
     def step(self, node: StepNode) -> dict[str, Any]:
         owner = f"step {node.name!r}"
         data: dict[str, Any] = {"node": "step", "kind": node.kind, "doc": node.doc, "outputs": dict(node.outputs)}
-        types = {argument.name: argument.type for argument in node.takes or ()}
-        data["inputs"] = self.bindings(dict(node.bound), f"{owner}: argument", node.where, types)
-        data["inputs"] |= self.by_name(node, owner)
+        data["inputs"] = self.bindings(node.bound, f"{owner}: argument", node.where) | self.by_name(node, owner)
+        data["input_types"] = {argument.name: argument.type for argument in node.takes or () if argument.type != ANY}
         with self.collecting():
             data |= policies.step_fields(node.policies, owner, node.where)
         with self.collecting():
@@ -252,7 +230,7 @@ class _Builder:
 
     def for_each(self, node: ForEachNode, owner: str) -> dict[str, Any]:
         data: dict[str, Any] = {"node": "for_each", **policies.node_fields(node.policies, owner, node.where)}
-        data["variables"] = self.bindings(dict(node.variables), f"{owner}:", node.where)
+        data["variables"] = self.bindings(node.variables, f"{owner}:", node.where)
         data |= {"mode": node.mode, "max_parallel": node.max_parallel, "max_failed": node.max_failed}
         self.loops.append(node.loop)
         data["body"] = self.graph(node.body)
@@ -290,20 +268,13 @@ class _Builder:
     def subworkflow(self, node: SubworkflowNode) -> dict[str, Any]:
         owner = f"subworkflow {node.name!r}"
         data: dict[str, Any] = {"node": "subworkflow", **policies.node_fields(node.policies, owner, node.where)}
-        types = {name: self.declared_type(param) for name, param in node.workflow.params.items()}
-        data["inputs"] = self.bindings(dict(node.bound), f"{owner}: parameter", node.where, types)
+        data["inputs"] = self.bindings(node.bound, f"{owner}: parameter", node.where)
         inner = node.workflow
         if isinstance(inner, AuthoredWorkflow):
             data["workflow"] = _Builder(inner, self.root, self.problems).workflow()
         else:
             data["workflow"] = inner  # read from a document: a model of the spec already
         return data
-
-    @staticmethod
-    def declared_type(param: Any) -> str:
-        """The type of a parameter, as authored or of the spec."""
-        declared = getattr(param, "declared", None)
-        return str(declared["type"] if declared is not None else param.type)
 
 
 def _stands_for(node: object, namesake: Node) -> bool:

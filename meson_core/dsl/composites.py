@@ -268,7 +268,7 @@ def when(condition: Value | str, body: object, /) -> When:
 
     Args:
         condition: an expression.
-        body: what to do when it holds; `end` for nothing.
+        body: what to do when it holds.
     """
     where = here()
     return When(_condition(condition, "when: the condition", where), _body(body, "when", where), where)

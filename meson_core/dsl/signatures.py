@@ -91,15 +91,15 @@ def type_text(annotation: object) -> str:
 
 def _generic(annotation: object, origin: object, args: tuple[Any, ...]) -> str:
     if origin is typing.Literal:
-        kinds = {type(arg) for arg in args if arg is not None}
-        return type_text(kinds.pop()) if len(kinds) == 1 else ANY
+        of = {type(arg) for arg in args}
+        return type_text(of.pop()) if len(of) == 1 else ANY
     if origin in (typing.Annotated, typing.Final, typing.ClassVar, typing.Required, typing.NotRequired):
         return type_text(args[0])
     if origin in (typing.Union, types.UnionType):
-        kinds_of = {type_text(arg) for arg in args if arg is not type(None)}
-        if kinds_of == {"int", "float"}:
-            return "float"
-        return kinds_of.pop() if len(kinds_of) == 1 else ANY
+        if type(None) in args:
+            return ANY  # null is a value of `any` alone
+        kinds = {type_text(arg) for arg in args}
+        return "float" if kinds == {"int", "float"} else kinds.pop() if len(kinds) == 1 else ANY
     if origin in _LISTS:
         items = {type_text(arg) for arg in args if arg is not Ellipsis}
         return f"list[{items.pop() if len(items) == 1 else ANY}]"

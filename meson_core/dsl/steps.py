@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -167,7 +168,12 @@ class StepNode(Node):
 
 def bindable(value: object, owner: str, where: Where | None) -> Any:
     """A value that can be bound: JSON, a symbolic value, or a list or dict of these."""
-    if isinstance(value, Value) or value is None or isinstance(value, bool | int | float | str):
+    if isinstance(value, Value) or value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            msg = f"{owner} is {value!r}, and JSON has only finite numbers"
+            raise WrongTypeError(msg, where=where)
         return value
     if isinstance(value, range):
         return list(value)
