@@ -1,0 +1,193 @@
+"""Owns what can be asked of a run without changing it: states, what is under way, what is to be ordered again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from meson_core.commands import Command, EndRun, Enqueue, Evaluate, Fence, Kill, Launch, SetTimer
+from meson_core.engine import folding
+from meson_core.engine.identity import RUN_TIMER
+from meson_core.engine.shapes import (
+    CANCELLING,
+    CHOOSE,
+    FOR_EACH,
+    IMPLIED,
+    LOST,
+    NOT_CHOSEN,
+    READY,
+    REPEAT,
+    RETRYING,
+    RUNNING,
+    STARTING,
+    STATES,
+    STEP,
+    WAITING,
+    NodeShape,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from meson_core.engine.memory import Composite, LiveStep, Memory, Scope
+    from meson_core.spec.plan import Instance
+    from meson_core.spec.states import State
+
+
+#: More attempts than there can be.
+ANY: Final = 1 << 32
+
+
+class LiveAttempt(NamedTuple):
+    """An attempt that may be at work somewhere.
+
+    Args:
+        job: the attempt that began its external job.
+        machine: where it was placed.
+        state: starting, running, lost or cancelling.
+    """
+
+    instance: Instance
+    attempt: int
+    job: int
+    machine: str
+    state: State
+
+
+def live(m: Memory) -> Iterator[LiveAttempt]:
+    for _, step in sorted(m.steps.items()):
+        state = step.scope.states[step.position]
+        if state in (STARTING, RUNNING, LOST, CANCELLING):
+            yield LiveAttempt(step.instance, step.attempt, step.job, step.machine, STATES[state])
+
+
+def outstanding(m: Memory) -> list[Command]:
+    """What must be ordered again when it is not known whether earlier orders were carried out."""
+    if m.run_state.ended:
+        return [EndRun(m.run_state)]
+    commands: list[Command] = [] if m.due is None else [SetTimer(RUN_TIMER, m.due)]
+    for _, composite in sorted(m.composites.items()):
+        if composite.pending:
+            commands.append(_question(composite))
+    for _, step in sorted(m.steps.items()):
+        commands.extend(_orders(step))
+    return commands
+
+
+def _question(composite: Composite) -> Evaluate:
+    if composite.node.kind == REPEAT:
+        return Evaluate(composite.instance, "iteration", composite.total - 1)
+    return Evaluate(composite.instance, "items" if composite.node.kind == FOR_EACH else "branch")
+
+
+def _orders(step: LiveStep) -> Iterator[Command]:
+    state = step.scope.states[step.position]
+    if state == READY:
+        yield Enqueue(step.instance, step.attempt, step.job)
+    elif state in (STARTING, RUNNING):
+        yield Launch(step.instance, step.attempt, step.job, step.machine)
+    elif state == RETRYING:
+        yield SetTimer((*step.instance, step.attempt), step.due)
+    elif state == CANCELLING:
+        yield Kill(step.instance, step.attempt, step.node.grace_s)
+    if step.lost:
+        yield Fence(step.instance, step.attempt)
+
+
+# --- states of all that exists ------------------------------------------------------------------------------------
+
+
+def find(m: Memory, instance: Instance) -> tuple[int, int] | None:
+    """State and highest attempt number of any instance; None when it does not exist (yet, or any more)."""
+    node = m.shapes.nodes[instance[0]]
+    indexes = instance[1:]
+    lineage: list[NodeShape] = []
+    shape = m.shapes.scopes[node.scope_id]
+    while shape.owner is not None:
+        lineage.append(shape.owner)
+        shape = m.shapes.scopes[shape.owner.scope_id]
+    lineage.reverse()
+    slots = [m.shapes.scopes[inner.scope_id].slot for inner in (*lineage[1:], node)] if lineage else []
+    # What has not opened has had no attempt, unless it was open before a reopening.
+    return _find(m.root, lineage, slots, indexes, node, ANY if m.generation else 0)
+
+
+def _find(
+    scope: Scope, lineage: list[NodeShape], slots: list[int], indexes: tuple[int, ...], node: NodeShape, unopened: int
+) -> tuple[int, int] | None:
+    depth = 0
+    for above, slot in zip(lineage, slots, strict=True):
+        state = scope.states[above.position]
+        composite = folding.composite_at(scope, above.position)
+        index = 0
+        if above.kind in (FOR_EACH, REPEAT):
+            index = indexes[depth]
+            depth += 1
+        elif composite is None or composite.slot != slot or not composite.total:
+            chosen_otherwise = composite is not None and above.kind == CHOOSE and composite.slot >= 0
+            return (NOT_CHOSEN if chosen_otherwise else IMPLIED[state]), unopened
+        if composite is None or not 0 <= index < composite.total:
+            return None
+        inner = composite.live.get(index)
+        if inner is None:
+            if above.kind == FOR_EACH and index >= composite.next:
+                return WAITING, unopened
+            inner = folding.peek(composite, index)
+        scope = inner
+    return scope.states[node.position], scope.attempts[node.position]
+
+
+def tally(m: Memory) -> Iterator[tuple[int, int, int]]:
+    """Every instance that exists, counted anew: (node, state, number)."""
+    yield from tally_scope(m.root)
+
+
+def tally_scope(scope: Scope) -> Iterator[tuple[int, int, int]]:
+    for position, node in enumerate(scope.shape.nodes):
+        yield node.id, scope.states[position], 1
+        if node.kind != STEP:
+            yield from tally_inside(node, scope.states[position], folding.composite_at(scope, position))
+
+
+def tally_inside(node: NodeShape, state: int, composite: Composite | None) -> Iterator[tuple[int, int, int]]:
+    """What exists inside a composite in this state."""
+    if node.statics:
+        slot = -1 if composite is None or not composite.total else composite.slot
+        for other, members in enumerate(node.statics):
+            if other != slot:
+                after = NOT_CHOSEN if slot >= 0 else IMPLIED[state]
+                for member in members:
+                    yield member, after, 1
+    if composite is None:
+        return
+    for index in range(composite.total):
+        scope = composite.live.get(index)
+        if scope is not None:
+            yield from tally_scope(scope)
+        elif node.kind == FOR_EACH and index >= composite.next:
+            break
+        else:
+            yield from tally_scope(folding.peek(composite, index))
+    if composite.next < composite.total:
+        for member in node.scopes[0].members:
+            yield member, WAITING, composite.total - composite.next
+
+
+# --- the story of an instance -------------------------------------------------------------------------------------
+
+
+def story(m: Memory, instance: Instance) -> list[str]:
+    """What the engine knows of an instance, oldest first: its last events, then how it stands."""
+    lines = [str(event) for event in m.recent if getattr(event, "instance", None) == instance]
+    found = find(m, instance)
+    name = m.shapes.nodes[instance[0]].name
+    if found is None:
+        return [*lines, f"{name}{list(instance[1:])} does not exist now"]
+    lines.append(f"{name}{list(instance[1:])} is {STATES[found[0]].label}")
+    step = m.steps.get(instance)
+    if step is not None:
+        user, platform, timeout = step.failures
+        lines.append(
+            f"attempt {step.attempt} (job {step.job}) on machine {step.machine or 'none'}; "
+            f"failures: {user} user, {platform} platform, {timeout} timeout"
+        )
+    return lines

@@ -1,0 +1,46 @@
+"""Owns what people wish for single steps of a run that goes on: holding, releasing, skipping."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meson_core.engine.dispatch import HOLD, RELEASE, SKIP
+from meson_core.engine.scopes import skip_ordered
+
+if TYPE_CHECKING:
+    from meson_core.engine.memory import Memory
+    from meson_core.events import InstancesSkipped, StepHeld, StepReleased
+
+
+def hold(m: Memory, event: StepHeld) -> None:
+    """The step, or all steps inside the composite, start no new attempt; what is queued leaves the queue."""
+    nodes = _with_content(m, event.node)
+    m.held |= nodes
+    for _, step in sorted(m.steps.items()):
+        if step.node.id in nodes:
+            HOLD[step.scope.states[step.position]](m, step, event)
+
+
+def release(m: Memory, event: StepReleased) -> None:
+    nodes = _with_content(m, event.node)
+    m.held -= nodes
+    for _, step in sorted(m.steps.items()):
+        if step.node.id in nodes:
+            RELEASE[step.scope.states[step.position]](m, step, event)
+
+
+def skip(m: Memory, event: InstancesSkipped) -> None:
+    """What has not begun is skipped now, what does not exist yet when it comes into being."""
+    m.skipped_nodes.update(event.selection.nodes)
+    m.skipped_instances.update(event.selection.instances)
+    for _, step in sorted(m.steps.items()):
+        if step.node.id in m.skipped_nodes or step.instance in m.skipped_instances:
+            SKIP[step.scope.states[step.position]](m, step, event)
+    skip_ordered(m, m.root)
+    for _, composite in sorted(m.composites.items()):
+        for _, scope in sorted(composite.live.items()):
+            skip_ordered(m, scope)
+
+
+def _with_content(m: Memory, node: int) -> set[int]:
+    return {node, *m.shapes.nodes[node].inside}
