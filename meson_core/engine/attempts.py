@@ -216,9 +216,10 @@ def _failed(m: Memory, step: LiveStep, cause: int, message: str, at: float, *, k
     if final or 0 <= budget < counters[cause]:
         if keeps_job and step.submission != NO_JOB:
             m.kept_jobs[step.instance] = (step.job, step.submission)
-        _end(m, step, FAILED, message)
+        _end(m, step, FAILED, f"attempt {step.attempt} failed: {message}")
         return
-    why = f"{_CAUSE_NAMES[cause]} failure {counters[cause]} of {'any number' if budget < 0 else budget + 1}: {message}"
+    paid = "" if budget < 0 else f" of {budget}"
+    why = f"attempt {step.attempt} failed ({_CAUSE_NAMES[cause]} retry {counters[cause]}{paid}): {message}"
     step.lost = False
     wait = backoff_s(step.node.retry, sum(counters), m.run_id, step.instance, step.attempt)
     if wait <= 0:
@@ -265,7 +266,7 @@ def find_cancelling(m: Memory, step: LiveStep, _: object) -> None:
 
 def fence_cancelling(m: Memory, step: LiveStep, _: object) -> None:
     """The kill may not have reached the external job: should the instance be reopened, it attaches to that job."""
-    if step.submission != NO_JOB:
+    if step.submission in (RECOVERABLE, REMEMBERED):
         m.kept_jobs[step.instance] = (step.job, step.submission)
     _end(m, step, CANCELLED, "")
 

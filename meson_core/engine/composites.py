@@ -116,12 +116,9 @@ def _feed(m: Memory, node: int) -> None:
 def resume(m: Memory, scope: Scope) -> None:
     """Go on with a scope that was reopened: start what can start, in it and in the composites that are to go on."""
     states = bytes(scope.states)
-    if m.skipped_nodes or m.skipped_instances:
-        scopes.skip_ordered(m, scope)
     for position in scope.shape.order:
         if states[position] == WAITING:
-            if scope.states[position] == WAITING:
-                scopes.consider(m, scope, position, states)
+            scopes.consider(m, scope, position, states)
         elif states[position] == RUNNING:
             composite = m.composites[scope.instance(position)]
             if composite.node.kind == FOR_EACH:
@@ -146,7 +143,7 @@ def scope_ended(m: Memory, scope: Scope) -> None:
     elif kind == REPEAT:
         _iteration_ended(m, composite, verdict)
     else:
-        end_composite(m, composite, FAILED if composite.doomed else VERDICT_STATE[verdict])
+        end_composite(m, composite, FAILED if composite.doomed else VERDICT_STATE[verdict], composite.doomed)
 
 
 def _item_ended(m: Memory, composite: Composite, verdict: int) -> None:
@@ -165,7 +162,7 @@ def _item_ended(m: Memory, composite: Composite, verdict: int) -> None:
 
 def _end_for_each(m: Memory, composite: Composite) -> None:
     if composite.doomed:
-        end_composite(m, composite, FAILED)
+        end_composite(m, composite, FAILED, composite.doomed)
     elif composite.failed > composite.node.max_failed:
         end_composite(m, composite, FAILED, f"{composite.failed} of {composite.total} items failed")
     elif STOPPED in composite.folds[0].verdicts:
@@ -177,7 +174,7 @@ def _end_for_each(m: Memory, composite: Composite) -> None:
 def _iteration_ended(m: Memory, composite: Composite, verdict: int) -> None:
     iteration = composite.total - 1
     if composite.doomed or verdict == BROKEN:
-        end_composite(m, composite, FAILED, f"iteration {iteration + 1} failed")
+        end_composite(m, composite, FAILED, composite.doomed or f"iteration {iteration + 1} failed")
     elif verdict == STOPPED or composite.scope.states[composite.position] == CANCELLING:
         end_composite(m, composite, CANCELLED)
     else:
@@ -236,7 +233,7 @@ def doom(m: Memory, composite: Composite, event: EvaluationFailed) -> None:
         for members in composite.node.statics:
             m.imply(members, composite.scope.indexes, IMPLIED[FAILED], "")
     if composite.live:
-        composite.doomed = True
+        composite.doomed = event.failure.message or "an expression of it failed"
         stop_content(m, composite)
     else:
         composite.pending = False

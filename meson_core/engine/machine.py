@@ -80,8 +80,9 @@ class RunMachine:
         changes: list[Change] = []
         commands: list[Command] = []
         m.changes, m.commands = changes, commands
+        handler = _HANDLERS[type(event)]
         try:
-            _HANDLERS[type(event)](m, event)
+            handler(m, event)
             if m.ended or m.starts:
                 _settle(m)
         except InvalidTransitionError as error:

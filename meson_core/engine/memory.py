@@ -105,7 +105,7 @@ class Composite:
         todo: openings that are to be done again, besides.
         failed: how many items failed.
         pending: whether an evaluation is under way.
-        doomed: whether it fails whatever its content does.
+        doomed: why it fails whatever its content does; "" when it does not.
     """
 
     __slots__ = (
@@ -126,7 +126,7 @@ class Composite:
         self.next = 0
         self.failed = 0
         self.pending = False
-        self.doomed = False
+        self.doomed = ""
 
     def forget(self) -> None:
         """Go back to before the start, keeping nothing but attempt numbers."""
@@ -135,7 +135,7 @@ class Composite:
         self.todo.clear()
         self.slot = -1 if self.node.kind == CHOOSE else 0
         self.total = self.next = self.failed = 0
-        self.doomed = False
+        self.doomed = ""
 
 
 class LiveStep:

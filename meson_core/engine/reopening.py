@@ -20,6 +20,7 @@ from meson_core.engine.shapes import (
     OPEN,
     REPEAT,
     RUNNING,
+    SKIPPED,
     STEP,
     WAITING,
     NodeShape,
@@ -128,7 +129,10 @@ def _mark(m: Memory, scope: Scope, choice: Choice) -> bool:
     again: set[int] = set()
     for position in scope.shape.order:
         node = scope.shape.nodes[position]
-        if any(before in again for before in node.predecessors) or choice.names(scope.instance(position)):
+        named = choice.names(scope.instance(position))
+        if scope.states[position] == SKIPPED and not named:
+            continue  # a person's word: it counts as done, and nothing that comes after it has changed
+        if named or any(before in again for before in node.predecessors):
             _reset(m, scope, position)
             again.add(position)
         elif node.kind != STEP:
@@ -170,7 +174,7 @@ def _mark_inside(m: Memory, scope: Scope, position: int, choice: Choice) -> bool
         if marked and composite.node.kind == REPEAT:
             _drop_iterations(m, composite, index + 1)
             break
-    composite.doomed = False
+    composite.doomed = ""
     return bool(composite.todo)
 
 

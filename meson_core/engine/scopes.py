@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meson_core.engine.attempts import enter
-from meson_core.engine.shapes import ACTIVATED, CANCELLED, FAILED, SKIPPED, STEP, SUCCEEDED, UPSTREAM_FAILED, WAITING
+from meson_core.engine.shapes import (
+    ACTIVATED,
+    CANCELLED,
+    FAILED,
+    SKIPPED,
+    STATES,
+    STEP,
+    SUCCEEDED,
+    UPSTREAM_FAILED,
+    WAITING,
+)
 from meson_core.engine.stopping import stop_scope
 
 if TYPE_CHECKING:
@@ -55,12 +65,12 @@ def after_end(m: Memory, scope: Scope, position: int) -> bool:
                 stop_scope(m, scope)
     for successor, join_any, satisfied_by in node.edges:
         if states[successor] <= ACTIVATED:
-            _arrive(m, scope, successor, satisfied=satisfied_by[state], join_any=join_any, cause=node.name)
+            _arrive(m, scope, successor, satisfied=satisfied_by[state], join_any=join_any, before=position)
     scope.left -= 1
     return not scope.left
 
 
-def _arrive(m: Memory, scope: Scope, position: int, *, satisfied: bool, join_any: bool, cause: str) -> None:
+def _arrive(m: Memory, scope: Scope, position: int, *, satisfied: bool, join_any: bool, before: int) -> None:
     missing = scope.missing
     missing[position] -= 1
     if satisfied:
@@ -68,10 +78,17 @@ def _arrive(m: Memory, scope: Scope, position: int, *, satisfied: bool, join_any
             start(m, scope, position)
             return
     elif not join_any or not missing[position]:
-        m.end_unstarted(scope, position, UPSTREAM_FAILED, cause)
+        why = f"{scope.shape.nodes[before].name} {STATES[scope.states[before]].label}"
+        m.end_unstarted(scope, position, UPSTREAM_FAILED, why)
         return
     if scope.states[position] == WAITING:
-        m.move(scope, position, ACTIVATED)
+        _activate(m, scope, position)
+
+
+def _activate(m: Memory, scope: Scope, position: int) -> None:
+    nodes, states = scope.shape.nodes, scope.states
+    left = (nodes[before].name for before in nodes[position].predecessors if states[before] < SUCCEEDED)
+    m.move(scope, position, ACTIVATED, 0, f"waits for {next(left, 'what has just ended')}")
 
 
 def consider(m: Memory, scope: Scope, position: int, states: bytes) -> None:
@@ -82,8 +99,7 @@ def consider(m: Memory, scope: Scope, position: int, states: bytes) -> None:
     for before in node.predecessors:
         if states[before] >= SUCCEEDED:
             missing -= 1
-            satisfied_by = next(edge[2] for edge in scope.shape.nodes[before].edges if edge[0] == position)
-            verdicts.append(satisfied_by[states[before]])
+            verdicts.append(scope.shape.nodes[before].satisfies[node.join][states[before]])
     if node.join_any and node.predecessors:
         starts, fails = any(verdicts), not missing
     else:
@@ -93,4 +109,4 @@ def consider(m: Memory, scope: Scope, position: int, states: bytes) -> None:
     elif fails:
         m.end_unstarted(scope, position, UPSTREAM_FAILED, "what it depends on was not done again")
     elif verdicts:
-        m.move(scope, position, ACTIVATED)
+        _activate(m, scope, position)

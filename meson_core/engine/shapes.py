@@ -62,10 +62,19 @@ IMPLIED: Final = tuple(
 )
 
 
+_JOINS: Final = tuple(Join)
+#: By failure mode of the predecessor, join of the successor, and end state of the predecessor.
+_SATISFIES: Final = {
+    mode: tuple(tuple(satisfies(state, join, mode) for state in State) for join in _JOINS) for mode in FailureMode
+}
+
+
 class NodeShape:
     """A node of the plan.
 
     Args:
+        join: number of its join.
+        satisfies: by number of the successor's join, which end states of this node satisfy it.
         edges: per successor its position, whether its join is `any`, and which end states of this node satisfy it.
         budgets: retries by cause (user, platform, timeout); -1 is unlimited.
         statics: numbers of the nodes inside it whose instances exist together with it (choose, subworkflow), by scope.
@@ -81,6 +90,7 @@ class NodeShape:
         "grace_s",
         "id",
         "inside",
+        "join",
         "join_any",
         "kind",
         "max_failed",
@@ -90,6 +100,7 @@ class NodeShape:
         "position",
         "predecessors",
         "retry",
+        "satisfies",
         "scope_id",
         "scopes",
         "statics",
@@ -102,7 +113,9 @@ class NodeShape:
         self.position = node.position
         self.scope_id = node.scope
         self.predecessors = node.predecessors
+        self.join = _JOINS.index(spec.join)
         self.join_any = spec.join is Join.any
+        self.satisfies = _SATISFIES[spec.on_failure]
         self.forgiving = spec.on_failure is FailureMode.ignore
         self.at_once = spec.on_failure is FailureMode.fail_at_once
         self.edges: tuple[tuple[int, bool, tuple[bool, ...]], ...] = ()
@@ -179,8 +192,7 @@ class Shapes:
             node = self.nodes[plan_node.id]
             siblings = self.scopes[plan_node.scope].nodes
             node.edges = tuple(
-                (at, siblings[at].join_any, _satisfied_by(plan_node, plan.nodes[siblings[at].id]))
-                for at in plan_node.successors
+                (at, siblings[at].join_any, node.satisfies[siblings[at].join]) for at in plan_node.successors
             )
             node.scopes = tuple(self.scopes[scope] for scope in plan_node.scopes)
         for plan_scope in reversed(plan.scopes):  # inner scopes have higher numbers
@@ -205,11 +217,6 @@ class Shapes:
     def depth(self, node: int) -> int:
         """How many indexes an instance of this node has."""
         return self.scopes[self.nodes[node].scope_id].depth
-
-
-def _satisfied_by(predecessor: PlanNode, successor: PlanNode) -> tuple[bool, ...]:
-    mode, join = predecessor.spec.on_failure, successor.spec.join
-    return tuple(satisfies(state, join, mode) for state in State)
 
 
 def _topological(scope: ScopeShape) -> tuple[int, ...]:

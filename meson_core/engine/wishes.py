@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from meson_core.engine import views
 from meson_core.engine.dispatch import HOLD, RELEASE, SKIP
 from meson_core.engine.scopes import skip_ordered
+from meson_core.engine.shapes import STATES
+from meson_core.engine.table import STEP_TABLE
 
 if TYPE_CHECKING:
     from meson_core.engine.memory import Memory
     from meson_core.events import InstancesSkipped, StepHeld, StepReleased
+    from meson_core.spec.plan import Instance
 
 
 def hold(m: Memory, event: StepHeld) -> None:
@@ -32,7 +36,7 @@ def release(m: Memory, event: StepReleased) -> None:
 def skip(m: Memory, event: InstancesSkipped) -> None:
     """What has not begun is skipped now, what does not exist yet when it comes into being."""
     m.skipped_nodes.update(event.selection.nodes)
-    m.skipped_instances.update(event.selection.instances)
+    m.skipped_instances.update(instance for instance in event.selection.instances if not _has_begun(m, instance))
     for _, step in sorted(m.steps.items()):
         if step.node.id in m.skipped_nodes or step.instance in m.skipped_instances:
             SKIP[step.scope.states[step.position]](m, step, event)
@@ -40,6 +44,11 @@ def skip(m: Memory, event: InstancesSkipped) -> None:
     for _, composite in sorted(m.composites.items()):
         for _, scope in sorted(composite.live.items()):
             skip_ordered(m, scope)
+
+
+def _has_begun(m: Memory, instance: Instance) -> bool:
+    found = views.find(m, instance)
+    return found is not None and STEP_TABLE["InstancesSkipped"][STATES[found[0]]].action == "ignore"
 
 
 def _with_content(m: Memory, node: int) -> set[int]:
