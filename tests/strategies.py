@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,7 @@ class Style:
     Args:
         depth: deepest nesting of composites.
         size: about how many nodes.
-        instances: about how many step instances a run may have at most.
+        copies: how many instances one step may have at most.
         kind: the step kind of all steps.
         options: the options of all steps.
         cpus: what steps may ask for.
@@ -63,7 +64,7 @@ class Style:
 
     depth: int = 4
     size: int = 12
-    instances: int = 60
+    copies: int = 30
     kind: str = "test"
     options: Mapping[str, Any] = field(default_factory=dict)
     cpus: Sequence[float] = (1.0,)
@@ -114,7 +115,6 @@ class Seen:
         text: how it is written.
         base: its type where it is made.
         shape: what has happened to it on the way, outermost first: "list" (gathered), "null" (may be absent).
-        owner: the sibling that the reference would make an edge from, or None.
     """
 
     text: str
@@ -181,7 +181,7 @@ class _Author:
         self.left -= 1
         if depth < self.style.depth and self.left > 0 and self.chance(45):
             make = [self.choose, self.subworkflow]
-            if copies * 2 <= self.style.instances:
+            if copies < self.style.copies:
                 make += [self.for_each, self.for_each, self.repeat, self.repeat]
             return self.rng.choice(make)(seen, depth + 1, copies)
         return self.step(seen)
@@ -226,18 +226,17 @@ class _Author:
         name = self.name("f")
         mode = self.rng.choice(("crossed", "zipped"))
         names = [f"{name}_v{at}" for at in range(self.rng.choice((1, 1, 2)))]
+        room = self.style.copies // copies
+        most = min(3, room if mode == "zipped" or len(names) == 1 else math.isqrt(room))
         variables: dict[str, Binding]
         if mode == "zipped" or self.chance(30):
-            length = self.rng.randrange(0, 4)
+            length = self.rng.randrange(0, most + 1)
             variables = {key: Constant(value=[self.rng.randrange(9) for _ in range(length)]) for key in names}
         else:
-            variables = {key: Expression(expr=self.expression("list[int]", seen)) for key in names}
-            variables = {
-                key: Expression(expr=f"({binding.expr})[:3]") if isinstance(binding, Expression) else binding
-                for key, binding in variables.items()
-            }
+            texts = {key: self.expression("list[int]", seen) for key in names}
+            variables = {key: Expression(expr=f"({text})[:{most}]") for key, text in texts.items()}
         inner = [*seen, *(Seen(key, "int") for key in names)]
-        body, exports = self.graph(inner, depth, copies * 2 ** len(names))
+        body, exports = self.graph(inner, depth, copies * most ** (len(names) if mode == "crossed" else 1))
         node = ForEach(
             name=name,
             variables=variables,
@@ -253,14 +252,15 @@ class _Author:
         # what has a bare name and one value here: parameters, loop variables, carried names
         names = [thing for thing in seen if "." not in thing.text]
         carried = self.some(names, 0, 2) if names else []
-        body, exports = self.graph(seen, depth, copies * 2)
+        most = self.rng.randrange(1, min(4, self.style.copies // copies + 1))
+        body, exports = self.graph(seen, depth, copies * most)
         inside = [*seen, *exports]
         carry = {thing.text: self.expression(thing.base, inside, small=True) for thing in carried}
         until = self.until(exports, carry, carried)
         node = Repeat(
             name=name,
             until=until,
-            max_iterations=self.rng.randrange(1, 4),
+            max_iterations=most,
             on_exhausted=self.rng.choice(("continue", "fail")) if self.style.failures else "continue",
             carry=carry,
             body=body,
