@@ -117,6 +117,10 @@ class RunMachine:
             raise NotFoundError(message)
         return State(found[0])
 
+    def total_of(self, instance: Instance) -> int:
+        """How many items a for_each has, or how many iterations a repeat has begun; 0 before, 1 for other composites."""
+        return views.total(self._memory, instance) if self._fits(instance) else 0
+
     @property
     def run_id(self) -> str:
         """The run's id; "" before it is created."""

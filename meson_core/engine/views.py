@@ -136,6 +136,37 @@ def _find(
     return scope.states[node.position], scope.attempts[node.position]
 
 
+def total(m: Memory, instance: Instance) -> int:
+    """Items of a for_each, iterations that a repeat has begun, 1 for any other composite that has opened; else 0."""
+    composite = m.composites.get(instance)
+    if composite is None:
+        composite = _composite(m, instance)
+    return 0 if composite is None else max(0, composite.total)
+
+
+def _composite(m: Memory, instance: Instance) -> Composite | None:
+    """A composite that has started, wherever it is kept by now."""
+    node = m.shapes.nodes[instance[0]]
+    lineage: list[NodeShape] = []
+    shape = m.shapes.scopes[node.scope_id]
+    slots = []
+    while shape.owner is not None:
+        lineage.append(shape.owner)
+        slots.append(shape.slot)
+        shape = m.shapes.scopes[shape.owner.scope_id]
+    scope = m.root
+    indexes = iter(instance[1:])
+    for above, slot in zip(reversed(lineage), reversed(slots), strict=True):
+        composite = folding.composite_at(scope, above.position)
+        if composite is None:
+            return None
+        index = next(indexes) if above.kind in (FOR_EACH, REPEAT) else 0
+        if not 0 <= index < composite.total or (above.kind == CHOOSE and composite.slot != slot):
+            return None
+        scope = composite.live.get(index) or folding.peek(composite, index)
+    return folding.composite_at(scope, node.position)
+
+
 def tally(m: Memory) -> Iterator[tuple[int, int, int]]:
     """Every instance that exists, counted anew: (node, state, number)."""
     yield from tally_scope(m.root)
