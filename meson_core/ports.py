@@ -272,6 +272,9 @@ class Report:
         offers: all current offers when they changed, else None.
         waiting: for schedulers that place by themselves: why an attempt still waits.
         receipt: given back to `acknowledge` after the commit.
+        cursors: executor id → number of its last fact among `facts`; goes into the log together with them, and comes back
+            in `SchedulerSetting.cursor`.
+        notes: for people: what was found damaged, or had to be mended.
     """
 
     facts: Sequence[Any] = ()
@@ -280,6 +283,8 @@ class Report:
     offers: Sequence[Offer] | None = None
     waiting: Mapping[AttemptKey, str] = field(default_factory=dict)
     receipt: object = None
+    cursors: Mapping[str, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
