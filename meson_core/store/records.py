@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -17,10 +17,12 @@ from meson_core.spec.states import Cause, RunState, State
 class RunCommit(msgspec.Struct, frozen=True, gc=False):
     """One run's part of a transaction.
 
+    The first event of a run's first frame is `RunCreated`; its definition must be in the store by then.
+
     Args:
         run_id: the run.
         expected_seq: number of events that its log has before this frame.
-        events: the frame.
+        events: the frame, at least one.
         changes: what the engine changed, in order.
         counts: node → instances by state, for the nodes that changed.
         state: the run's state after it.
@@ -81,6 +83,7 @@ class WaitRecord(msgspec.Struct, frozen=True, gc=False):
     """Why the instances of one request class of one node wait, as placement last saw it (at most once a second).
 
     Args:
+        waiting: how many; 0 forgets the record.
         reason: one sentence.
         detail: JSON: offers refused by constraint, nearest miss, what would place it, queue position.
     """
@@ -96,6 +99,11 @@ class WaitRecord(msgspec.Struct, frozen=True, gc=False):
 # --- wishes -------------------------------------------------------------------------------------------------------
 
 
+WishKind: TypeAlias = Literal[
+    "start", "cancel", "pause", "resume", "hold", "release", "skip", "retry", "send", "settle"
+]
+
+
 class Wish(msgspec.Struct, frozen=True, gc=False):
     """Something that a person or a program wants from the orchestrator of a cell.
 
@@ -103,7 +111,7 @@ class Wish(msgspec.Struct, frozen=True, gc=False):
         wish_id: number in the inbox.
         at: when it was made.
         by: who made it.
-        what: "start", "cancel", "pause", "resume", "hold", "release", "skip", "retry", "send", "settle".
+        what: which sort of wish.
         run_id: the run it is about ("start": the id of the run to create).
         body: JSON: the arguments.
     """
@@ -111,7 +119,7 @@ class Wish(msgspec.Struct, frozen=True, gc=False):
     wish_id: int
     at: float
     by: str
-    what: Literal["start", "cancel", "pause", "resume", "hold", "release", "skip", "retry", "send", "settle"]
+    what: WishKind
     run_id: str
     body: Any
 
@@ -133,6 +141,7 @@ class RunRow(msgspec.Struct, frozen=True):
     seq: int
     params: dict[str, Any]
     generation: int = 0
+    cell: str = ""
 
 
 class InstanceRow(msgspec.Struct, frozen=True):
@@ -163,6 +172,34 @@ class AttemptRow(msgspec.Struct, frozen=True):
     cause: Cause | None
     failure: Failure
     machine: str | None = None
+
+
+class OutputRow(NamedTuple):
+    """What an instance has put out; None for one that has not, or no longer, succeeded, and for one that was skipped."""
+
+    indexes: tuple[int, ...]
+    state: State
+    outputs: msgspec.Raw | None
+
+
+class LinkRow(msgspec.Struct, frozen=True):
+    """Something to click at that a step has shown."""
+
+    instance: Instance
+    attempt: int
+    name: str
+    url: str
+
+
+class EmittedRow(msgspec.Struct, frozen=True):
+    """A value that a step has emitted; `position` orders them over all runs."""
+
+    position: int
+    instance: Instance
+    attempt: int
+    at: float
+    name: str
+    value: msgspec.Raw
 
 
 class NodeRow(msgspec.Struct, frozen=True):

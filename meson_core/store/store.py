@@ -1,0 +1,410 @@
+"""Owns the store as the rest of Meson sees it: one object with everything that can be written and read."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from sqlalchemy import select, update
+
+from meson_core.errors import StoreError
+from meson_core.store import inbox, log, queries, schema
+from meson_core.store.database import Database
+from meson_core.store.dialect import dialect_for
+from meson_core.store.lease import Holder, Lease, this_process
+from meson_core.store.records import Wish
+from meson_core.store.versions import check_version
+from meson_core.store.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from sqlalchemy import Connection
+
+    from meson_core.events import AnyEvent
+    from meson_core.spec.plan import Instance
+    from meson_core.spec.states import RunState, State
+    from meson_core.store.records import (
+        AttemptRow,
+        Commit,
+        EmittedRow,
+        InstanceRow,
+        LinkRow,
+        LogRow,
+        NodeRow,
+        OutputRow,
+        RunRow,
+        SampleRecord,
+        WaitRecord,
+        WishKind,
+        WishReceipt,
+    )
+    from meson_core.store.wake import Subscription, Topic, WakeUp
+
+
+def open_store(where: str | Path, *, create: bool = True, read_only: bool = False) -> Store:
+    """Open the store of a project or service.
+
+    Args:
+        where: a database URL, the path of a SQLite file (`….db`), or the folder that holds it (`.meson`).
+        create: make an empty store where there is none.
+        read_only: for looking only; works without leave to write.
+
+    Raises:
+        NotFoundError: there is none, and it is not to be created.
+        StoreVersionError: it was made by an older or newer version of Meson.
+        StoreCorruptError: it is damaged.
+        StoreError: it cannot be reached, read or written.
+    """
+    dialect = dialect_for(where)
+    dialect.prepare(create=create, read_only=read_only)
+    writer = None if read_only else dialect.engine(read_only=False)
+    database = Database(dialect, writer, dialect.engine(read_only=True))
+    try:
+        with database.read() as connection:
+            check_version(connection, dialect.place)
+            dialect.check(connection, thorough=not read_only)
+    except BaseException:
+        database.close()
+        raise
+    return Store(database, dialect.wake_up())
+
+
+class Store:
+    """An open store. Reads may come from any thread; writes take turns.
+
+    Args:
+        database: its connections.
+        wake_up: how its processes tell each other of news.
+    """
+
+    def __init__(self, database: Database, wake_up: WakeUp) -> None:
+        self._database = database
+        self._wake_up = wake_up
+        self._writer: Writer | None = None
+        self._lease: Lease | None = None
+        self._numbers: dict[str, int] = {}
+
+    @property
+    def place(self) -> str:
+        """What error messages call this store."""
+        return self._database.dialect.place
+
+    def close(self) -> None:
+        """Give back the lease and close all connections; twice is fine."""
+        if self._lease is not None:
+            self._lease.release()
+            self._lease = None
+        self._wake_up.close()
+        self._database.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- the lease --------------------------------------------------------------------------------------------------
+
+    def acquire(self, cell: str, holder: str) -> Lease:
+        """Become the one that drives a cell.
+
+        Args:
+            cell: which.
+            holder: what this process calls itself, for those who find the cell taken.
+
+        Raises:
+            StoreLockedError: another process drives it, and which.
+        """
+        if self._lease is not None and self._lease.held:
+            raise StoreError(f"this store already holds the lease of cell {self._lease.cell!r}")
+        lock = self._database.dialect.lock(cell)
+        told = this_process(holder)
+        lock.take(told)
+        try:
+            with self._database.write() as connection:
+                table = schema.cells
+                connection.execute(
+                    self._database.dialect.insert(table)
+                    .values(cell=cell, epoch=0, holder="", acquired_at=0.0)
+                    .on_conflict_do_nothing()
+                )
+                connection.execute(
+                    update(table)
+                    .where(table.c.cell == cell)
+                    .values(epoch=table.c.epoch + 1, holder=holder, acquired_at=told.since)
+                )
+                epoch = connection.execute(select(table.c.epoch).where(table.c.cell == cell)).scalar_one()
+        except BaseException:
+            lock.release()
+            raise
+        self._lease = Lease(cell, epoch, lock)
+        return self._lease
+
+    def holder(self, cell: str) -> Holder | None:
+        """Who drives a cell now; None when nobody does."""
+        return self._database.dialect.lock(cell).holder()
+
+    # --- writing ----------------------------------------------------------------------------------------------------
+
+    def commit(self, commit: Commit) -> None:
+        """Write everything that one turn of the loop decided, or nothing; needs the lease.
+
+        Raises:
+            StoreLockedError: another orchestrator has taken over the cell.
+            SequenceConflictError: the log of a run has other events than the commit expects.
+            StoreError: the database refused; nothing was written.
+        """
+        if self._lease is None or not self._lease.held:
+            raise StoreError("only the holder of a cell's lease writes to the logs of its runs")
+        self._writing().commit(commit, self._lease)
+        self._wake_up.notify("log")
+
+    def write_samples(self, records: Sequence[SampleRecord]) -> None:
+        """Keep the latest of these attempts; a fraction or message of None leaves the one before."""
+        self._writing().write_samples(records)
+
+    def write_waits(self, records: Sequence[WaitRecord]) -> None:
+        """Keep why the instances of these nodes wait; `waiting` of 0 forgets it."""
+        self._writing().write_waits(records)
+
+    def put_definition(self, digest: str, workflow_json: bytes | str, name: str) -> None:
+        """Keep a workflow version; one that is there already stays.
+
+        Args:
+            digest: its version.
+            workflow_json: the checked definition.
+            name: of the workflow.
+        """
+        from meson_core.spec.model import Workflow  # noqa: PLC0415  pydantic is for those who submit
+        from meson_core.spec.plan import compile_plan  # noqa: PLC0415
+
+        body = workflow_json.encode() if isinstance(workflow_json, str) else workflow_json
+        steps = [node.name for node in compile_plan(Workflow.model_validate_json(body)).nodes]
+        with self._database.write() as connection:
+            connection.execute(
+                self._database.dialect.insert(schema.definitions)
+                .values(digest=digest, name=name, body=body, steps=msgspec.json.encode(steps))
+                .on_conflict_do_nothing()
+            )
+
+    def _writing(self) -> Writer:
+        if self._writer is None:
+            self._writer = Writer(self._database)
+        return self._writer
+
+    # --- the inbox --------------------------------------------------------------------------------------------------
+
+    def put_wish(self, what: WishKind, run_id: str, body: Any = None, *, by: str, cell: str) -> int:
+        """Leave a wish for the orchestrator of a cell, and wake it.
+
+        Args:
+            what: as in `Wish`.
+            run_id: the run it is about, or the id of the run to create.
+            body: JSON.
+            by: who wishes it.
+            cell: whose orchestrator is to carry it out.
+
+        Returns:
+            The number by which its receipt is found.
+        """
+        wish = Wish(0, time.time(), by, what, run_id, body)
+        with self._database.write() as connection:
+            wish_id = inbox.put(connection, wish, cell)
+        self._wake_up.notify("wishes")
+        return wish_id
+
+    def wishes(self, after: int = 0, *, cell: str | None = None) -> list[Wish]:
+        """Wishes without a receipt, oldest first.
+
+        Args:
+            after: only those with a higher number.
+            cell: only those for the orchestrator of this cell.
+        """
+        with self._database.read() as connection:
+            return inbox.unhandled(connection, after, cell)
+
+    def receipt(self, wish_id: int) -> WishReceipt | None:
+        """What became of a wish; None while nothing has."""
+        with self._database.read() as connection:
+            return inbox.receipt(connection, wish_id)
+
+    # --- news -------------------------------------------------------------------------------------------------------
+
+    def notify(self, topic: Topic) -> None:
+        """Tell those who wait that there is something to read; `commit` and `put_wish` do so by themselves."""
+        self._wake_up.notify(topic)
+
+    def subscribe(self, topic: Topic) -> Subscription:
+        """Wait for news from now on: subscribe first, look then, wait after that."""
+        return self._wake_up.subscribe(topic)
+
+    # --- recovery and the log ---------------------------------------------------------------------------------------
+
+    def unfinished_runs(self, cell: str) -> list[str]:
+        """Ids of the runs of a cell that have not ended, oldest first."""
+        with self._database.read() as connection:
+            return log.unfinished(connection, cell)
+
+    def load(self, run_id: str) -> tuple[bytes | None, int, list[AnyEvent]]:
+        """The latest snapshot of a run's engine (or None), its sequence number (or 0), and the events since."""
+        with self._reading(run_id) as (connection, number):
+            return log.load(connection, number)
+
+    def log(self, run_id: str, after_seq: int = 0, limit: int | None = None) -> list[LogRow]:
+        """Events of a run with a higher sequence number, oldest first."""
+        with self._reading(run_id) as (connection, number):
+            return log.events_after(connection, number, after_seq, limit)
+
+    def cursors(self, cell: str | None = None) -> dict[str, int]:
+        """Executor → its highest fact that is in the log."""
+        with self._database.read() as connection:
+            return log.cursors(connection, cell)
+
+    def definition(self, digest: str) -> bytes:
+        """The JSON of a workflow version.
+
+        Raises:
+            NotFoundError: it was never put.
+        """
+        with self._database.read() as connection:
+            return log.definition(connection, digest)
+
+    def steps(self, digest: str) -> list[str]:
+        """Dotted node names of a workflow version, by node number.
+
+        Raises:
+            NotFoundError: it was never put.
+        """
+        with self._database.read() as connection:
+            return log.steps(connection, digest)
+
+    # --- evaluation -------------------------------------------------------------------------------------------------
+
+    def outputs_of(
+        self,
+        run_id: str,
+        node: int,
+        instances: Iterable[tuple[int, ...]] | None = None,
+        *,
+        prefix: tuple[int, ...] = (),
+        limit: int | None = None,
+    ) -> list[OutputRow]:
+        """What instances of a node have put out, in the order of their indexes.
+
+        Args:
+            run_id: the run.
+            node: the node.
+            instances: the indexes (without the node) of just those that are meant; None for all below `prefix`.
+            prefix: the outermost indexes that they share.
+            limit: at most so many.
+        """
+        with self._reading(run_id) as (connection, number):
+            if instances is not None:
+                return queries.outputs_at(connection, number, node, instances)[:limit]
+            return queries.outputs(connection, number, node, prefix, limit)
+
+    def external_id(self, run_id: str, instance: Instance, since_attempt: int) -> str | None:
+        """The external job that the instance remembered in `since_attempt` (the first of its job) or later."""
+        with self._reading(run_id) as (connection, number):
+            return queries.external_id(connection, number, instance, since_attempt)
+
+    # --- projections ------------------------------------------------------------------------------------------------
+
+    def run(self, run_id: str) -> RunRow | None:
+        """A run by its full id."""
+        with self._database.read() as connection:
+            return queries.run(connection, run_id)
+
+    def runs(
+        self,
+        *,
+        states: Collection[RunState] = (),
+        workflow: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> list[RunRow]:
+        """Runs, the latest first; `after` is the id of the last one of the page before."""
+        with self._database.read() as connection:
+            return queries.runs(connection, states=states, workflow=workflow, after=after, limit=limit)
+
+    def runs_by_prefix(self, prefix: str, limit: int = 10) -> list[RunRow]:
+        """Runs whose id begins so."""
+        with self._database.read() as connection:
+            return queries.runs_by_prefix(connection, prefix, limit)
+
+    def position(self, run_id: str) -> tuple[int, RunState] | None:
+        """How far the log of a run has come, and its state; None when there is no such run (yet)."""
+        with self._database.read() as connection:
+            return queries.position(connection, run_id)
+
+    def nodes(self, run_id: str) -> list[NodeRow]:
+        """The nodes of a run of which anything is known, by number."""
+        with self._reading(run_id) as (connection, number):
+            return queries.nodes(connection, number)
+
+    def instances(
+        self,
+        run_id: str,
+        *,
+        node: int | None = None,
+        prefix: tuple[int, ...] = (),
+        states: Collection[State] = (),
+        after: Instance | None = None,
+        limit: int = 100,
+    ) -> list[InstanceRow]:
+        """A page of instances in the order of node and indexes; `after` is the last one of the page before."""
+        with self._reading(run_id) as (connection, number):
+            return queries.instances(
+                connection, number, node=node, prefix=prefix, states=states, after=after, limit=limit
+            )
+
+    def attempts(
+        self,
+        run_id: str,
+        instance: Instance | None = None,
+        *,
+        after: tuple[Instance, int] | None = None,
+        limit: int = 100,
+    ) -> list[AttemptRow]:
+        """A page of attempts that did not succeed; `after` is the last one's instance and number."""
+        with self._reading(run_id) as (connection, number):
+            return queries.attempts(connection, number, instance=instance, after=after, limit=limit)
+
+    def links(self, run_id: str, instance: Instance | None = None, *, limit: int = 1000) -> list[LinkRow]:
+        """What steps have shown to be clicked at."""
+        with self._reading(run_id) as (connection, number):
+            return queries.links(connection, number, instance, limit)
+
+    def emitted(
+        self, run_id: str, instance: Instance | None = None, *, after: int = 0, limit: int = 1000
+    ) -> list[EmittedRow]:
+        """What steps have emitted, in the order of the log; `after` is the last one's position."""
+        with self._reading(run_id) as (connection, number):
+            return queries.emitted(connection, number, instance, after, limit)
+
+    def progress(self, run_id: str) -> dict[int, float]:
+        """Node → sum of the fractions that its running attempts have last told."""
+        with self._reading(run_id) as (connection, number):
+            return queries.progress(connection, number)
+
+    def waits(self, run_id: str) -> list[WaitRecord]:
+        """Why instances wait, by node, as placement last wrote it."""
+        with self._reading(run_id) as (connection, number):
+            return queries.waits(connection, run_id, number)
+
+    def durations(self, workflow: str) -> dict[str, float]:
+        """Step → mean seconds of its successful attempts, learnt over the runs of workflows of this name."""
+        with self._database.read() as connection:
+            return queries.durations(connection, workflow)
+
+    @contextmanager
+    def _reading(self, run_id: str) -> Iterator[tuple[Connection, int]]:
+        with self._database.read() as connection:
+            number = self._numbers.get(run_id)
+            if number is None:
+                number = self._numbers[run_id] = queries.number_of(connection, run_id)
+            yield connection, number

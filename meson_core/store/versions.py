@@ -1,0 +1,51 @@
+"""Owns the version of the tables: new stores are made from the metadata and stamped, others must bear the stamp."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Column, MetaData, String, Table, insert, select
+
+from meson_core.errors import StoreVersionError
+from meson_core.store.schema import metadata
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+#: All revisions in `migrations/versions`, oldest first (a test compares them; Alembic is not imported to know them).
+REVISIONS = ("0001",)
+HEAD = REVISIONS[-1]
+
+#: Alembic's own table.
+_version = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True, nullable=False))
+
+
+def create_schema(connection: Connection) -> None:
+    """Make all tables in an empty database, in the newest version."""
+    metadata.create_all(connection, checkfirst=False)
+    _version.create(connection, checkfirst=False)
+    connection.execute(insert(_version).values(version_num=HEAD))
+
+
+def check_version(connection: Connection, place: str) -> None:
+    """See that the tables are of the version that this program knows.
+
+    Args:
+        connection: to a database that has tables.
+        place: what to call the store.
+
+    Raises:
+        StoreVersionError: an older or newer one.
+    """
+    found = connection.execute(select(_version.c.version_num)).scalar()
+    if found == HEAD:
+        return
+    if found in REVISIONS:
+        raise StoreVersionError(
+            f"{place} has the tables of an earlier version of Meson ({found}; this one needs {HEAD})",
+            hint="stop what uses it, and run `mesonctl db upgrade`; its data is kept",
+        )
+    raise StoreVersionError(
+        f"{place} has the tables of a later version of Meson ({found}; this one knows {HEAD})",
+        hint="install the version of Meson that wrote it, or a later one",
+    )

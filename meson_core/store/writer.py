@@ -1,0 +1,282 @@
+"""Owns the commit: one turn of the orchestrator's loop in one transaction, and what else is written."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
+from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
+
+from meson_core.errors import SequenceConflictError, StoreError, StoreLockedError
+from meson_core.events import RunCreated, encode_frame
+from meson_core.spec.states import RunState, State
+from meson_core.store import schema
+from meson_core.store.instance_key import pack
+from meson_core.store.projection import project
+from meson_core.store.queries import number_of
+from meson_core.store.statements import Statements
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+
+    from meson_core.store.database import Database
+    from meson_core.store.dialect import Dialect
+    from meson_core.store.lease import Lease
+    from meson_core.store.projection import Projection, Row
+    from meson_core.store.records import Commit, RunCommit, SampleRecord, WaitRecord
+
+#: States in which an attempt may still send samples.
+_AT_WORK = frozenset((int(State.starting), int(State.running), int(State.lost), int(State.cancelling)))
+#: What was known of a step's duration before a run ended counts this much beside what that run has shown.
+_REMEMBER = 0.5
+_InstanceKey: TypeAlias = tuple[int, int, bytes]
+_encode = msgspec.json.Encoder().encode
+
+
+class Writer:
+    """Writes what the orchestrator decides, for the holder of a lease.
+
+    Args:
+        database: the open database.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        assert database.writer is not None
+        self._statements = Statements(database.dialect, database.writer)
+        #: Numbers of runs by id; they never change.
+        self._numbers: dict[str, int] = {}
+        #: Instances that have a row of samples; filled by `write_samples` of this writer, or from the table at first.
+        self._sampled: set[_InstanceKey] | None = None
+
+    def commit(self, commit: Commit, lease: Lease) -> None:
+        """Write everything or nothing.
+
+        Raises:
+            StoreLockedError: the cell has a later epoch.
+            SequenceConflictError: the log of a run has other events than expected.
+            StoreError: the database refused.
+        """
+        created: dict[str, int] = {}
+        with self._database.write() as connection:
+            self._check_epoch(connection, lease.cell, commit.epoch)
+            dropped: list[_InstanceKey] = []
+            if commit.runs:
+                rows = [project(run, self._number_of(connection, run, lease.cell, created)) for run in commit.runs]
+                self._advance(connection, commit.runs, rows)
+                self._append(connection, commit.runs, rows)
+                dropped = self._project(connection, rows)
+                for run, projection in zip(commit.runs, rows, strict=True):
+                    if run.state.ended:
+                        _learn(connection, self._database.dialect, projection.run)
+            self._note(connection, commit, lease.cell)
+        # Only now: a number that was given in a transaction that failed is given again.
+        self._numbers.update(created)
+        if self._sampled is not None:
+            self._sampled.difference_update(dropped)
+
+    def _check_epoch(self, connection: Connection, cell: str, epoch: int) -> None:
+        found = connection.exec_driver_sql(self._statements.epoch, (cell,)).scalar()
+        if found != epoch:
+            raise StoreLockedError(
+                f"cell {cell!r} was taken over: its epoch is {found}, this orchestrator's {epoch}",
+                hint="this orchestrator stops; the other one goes on with all runs",
+            )
+
+    def _number_of(self, connection: Connection, run: RunCommit, cell: str, created: dict[str, int]) -> int:
+        number = self._numbers.get(run.run_id) or created.get(run.run_id)
+        if number is None:
+            first = run.events[0]
+            if isinstance(first, RunCreated) and run.expected_seq == 0:
+                number = _create_run(connection, first, cell)
+            else:
+                number = number_of(connection, run.run_id)
+            created[run.run_id] = number
+        return number
+
+    def _advance(self, connection: Connection, runs: Sequence[RunCommit], rows: Sequence[Projection]) -> None:
+        """Move the runs to their new state, each from the sequence number where it is expected to stand."""
+        parameters = [
+            (
+                run.state.value,
+                projection.code,
+                run.events[-1].at if run.state.ended else None,
+                run.expected_seq + len(run.events),
+                projection.generation,
+                projection.run,
+                run.expected_seq,
+            )
+            for run, projection in zip(runs, rows, strict=True)
+        ]
+        moved = connection.exec_driver_sql(self._statements.advance_run, parameters).rowcount
+        if moved == len(runs):
+            return
+        # Those that moved stand at their new number now; a log that is at another one is at fault, else the first.
+        seq = select(schema.runs.c.seq)
+        found = [connection.execute(seq.where(schema.runs.c.number == row[5])).scalar() or 0 for row in parameters]
+        at_fault = next((at for at, row in enumerate(parameters) if found[at] != row[3]), 0)
+        run = runs[at_fault]
+        raise SequenceConflictError(run.run_id, expected=run.expected_seq, found=found[at_fault])
+
+    def _append(self, connection: Connection, runs: Sequence[RunCommit], rows: Sequence[Projection]) -> None:
+        frames = [
+            (projection.run, run.expected_seq + 1, run.expected_seq + len(run.events), encode_frame(run.events))
+            for run, projection in zip(runs, rows, strict=True)
+        ]
+        _run_many(connection, self._statements.append_frame, frames)
+        snapshots = [
+            (frame[0], frame[2], run.snapshot)
+            for run, frame in zip(runs, frames, strict=True)
+            if run.snapshot is not None
+        ]
+        _run_many(connection, self._statements.put_snapshot, snapshots)
+
+    def _project(self, connection: Connection, rows: Sequence[Projection]) -> list[_InstanceKey]:
+        """Write the projections; returns the keys of the samples that are gone."""
+        statements = self._statements
+        for rare in rows:
+            if rare.attempts:
+                _run_many(connection, statements.put_attempt, rare.attempts)
+            if rare.jobs:
+                _run_many(connection, statements.put_job, rare.jobs)
+            if rare.links:
+                _run_many(connection, statements.put_link, rare.links)
+            if rare.emitted:
+                _run_many(connection, statements.add_emitted, rare.emitted)
+        instances = rows[0].instances if len(rows) == 1 else [row for each in rows for row in each.instances]
+        nodes = rows[0].nodes if len(rows) == 1 else [row for each in rows for row in each.nodes]
+        _run_many(connection, statements.put_instance, instances)
+        _run_many(connection, statements.put_node, nodes)
+        sampled = self._known_samples(connection)
+        if not sampled:
+            return []
+        dropped = [row[:3] for row in instances if row[3] not in _AT_WORK and row[:3] in sampled]
+        _run_many(connection, statements.drop_sample, dropped)
+        return dropped
+
+    def _note(self, connection: Connection, commit: Commit, cell: str) -> None:
+        """Receipts and cursors."""
+        statements = self._statements
+        if commit.receipts:
+            now = time.time()
+            receipts = [(now, receipt.refusal, _encode(receipt.answer), receipt.wish_id) for receipt in commit.receipts]
+            handled = connection.exec_driver_sql(statements.handle_wish, receipts).rowcount
+            if handled != len(receipts):
+                wishes = ", ".join(str(receipt.wish_id) for receipt in commit.receipts)
+                raise StoreError(f"one of the wishes {wishes} was answered before, or was never made")
+        if commit.cursors:
+            cursors = [(cell, executor, seq) for executor, seq in commit.cursors.items()]
+            connection.exec_driver_sql(statements.put_cursor, cursors)
+
+    def _known_samples(self, connection: Connection) -> set[_InstanceKey]:
+        if self._sampled is None:
+            samples = schema.samples.c
+            found = connection.execute(select(samples.run, samples.node, samples.indexes))
+            self._sampled = {(row.run, row.node, row.indexes) for row in found}
+        return self._sampled
+
+    def write_samples(self, records: Sequence[SampleRecord]) -> None:
+        """Keep the latest sample of these attempts."""
+        if not records:
+            return
+        with self._database.write(relaxed=True) as connection:
+            rows = [
+                (*self._key(connection, each), each.attempt, each.at, each.fraction, each.message) for each in records
+            ]
+            sampled = self._known_samples(connection)
+            _run_many(connection, self._statements.put_sample, rows)
+        sampled.update(row[:3] for row in rows)
+
+    def write_waits(self, records: Sequence[WaitRecord]) -> None:
+        """Keep why the instances of these nodes wait; `waiting` of 0 forgets it."""
+        if not records:
+            return
+        with self._database.write(relaxed=True) as connection:
+            rows = [
+                (
+                    self._number(connection, each.run_id),
+                    each.node,
+                    each.at,
+                    each.waiting,
+                    each.reason,
+                    _encode(each.detail),
+                )
+                for each in records
+            ]
+            _run_many(connection, self._statements.put_wait, rows)
+
+    def _key(self, connection: Connection, record: SampleRecord) -> _InstanceKey:
+        instance = record.instance
+        return (self._number(connection, record.run_id), instance[0], pack(instance[1:]))
+
+    def _number(self, connection: Connection, run_id: str) -> int:
+        number = self._numbers.get(run_id)
+        if number is None:
+            number = self._numbers[run_id] = number_of(connection, run_id)
+        return number
+
+
+def _run_many(connection: Connection, statement: str, rows: Sequence[Row]) -> None:
+    if rows:
+        connection.exec_driver_sql(statement, list(rows))
+
+
+def _create_run(connection: Connection, event: RunCreated, cell: str) -> int:
+    definitions = schema.definitions.c
+    name = connection.execute(select(definitions.name).where(definitions.digest == event.workflow)).scalar()
+    if name is None:
+        raise StoreError(f"run {event.run_id}: its definition {event.workflow} is not in the store")
+    values = {
+        "run_id": event.run_id,
+        "cell": cell,
+        "workflow": name,
+        "version": event.workflow,
+        "state": RunState.running.value,
+        "owner": event.owner,
+        "code": event.code,
+        "params": bytes(event.params),
+        "created_at": event.at,
+        "seq": 0,
+        "generation": 0,
+    }
+    try:
+        created = connection.execute(insert(schema.runs).values(values).returning(schema.runs.c.number))
+        return int(created.scalar_one())
+    except IntegrityError:
+        seq = connection.execute(select(schema.runs.c.seq).where(schema.runs.c.run_id == event.run_id)).scalar()
+        raise SequenceConflictError(event.run_id, expected=0, found=seq or 0) from None
+
+
+def _learn(connection: Connection, dialect: Dialect, run: int) -> None:
+    """Let a run that has ended teach how long its steps take."""
+    nodes, runs, definitions = schema.nodes.c, schema.runs.c, schema.definitions.c
+    described = connection.execute(
+        select(definitions.name, definitions.steps)
+        .join(schema.runs, runs.version == definitions.digest)
+        .where(runs.number == run)
+    ).one()
+    steps = msgspec.json.decode(described.steps, type=list[str])
+    shown = connection.execute(
+        select(nodes.node, nodes.succeeded, nodes.total_s).where(nodes.run == run, nodes.succeeded > 0)
+    ).all()
+    if not shown:
+        return
+    table = schema.durations.c
+    new = dialect.insert(schema.durations)
+    connection.execute(
+        new.on_conflict_do_update(
+            index_elements=[table.workflow, table.step],
+            set_={
+                "weight": table.weight * _REMEMBER + new.excluded.weight,
+                "total_s": table.total_s * _REMEMBER + new.excluded.total_s,
+            },
+        ),
+        [
+            {"workflow": described.name, "step": steps[row.node], "weight": row.succeeded, "total_s": row.total_s}
+            for row in shown
+        ],
+    )
