@@ -8,6 +8,7 @@ from meson_core.commands import Command, EndRun, Enqueue, Evaluate, Fence, Kill,
 from meson_core.engine import folding
 from meson_core.engine.identity import RUN_TIMER
 from meson_core.engine.shapes import (
+    ACTIVATED,
     CANCELLING,
     CHOOSE,
     FOR_EACH,
@@ -23,6 +24,7 @@ from meson_core.engine.shapes import (
     STEP,
     WAITING,
     NodeShape,
+    ScopeShape,
 )
 
 if TYPE_CHECKING:
@@ -98,73 +100,57 @@ def _orders(step: LiveStep) -> Iterator[Command]:
 
 def find(m: Memory, instance: Instance) -> tuple[int, int] | None:
     """State and highest attempt number of any instance; None when it does not exist (yet, or any more)."""
+    found = _opening_around(m, instance)
+    if found is None:
+        return None
+    if isinstance(found, int):
+        # What has not opened has had no attempt, unless it was open before a reopening.
+        return found, ANY if m.generation else 0
+    position = m.shapes.nodes[instance[0]].position
+    return found.states[position], found.attempts[position]
+
+
+def total_of(m: Memory, instance: Instance) -> int | None:
+    """Items, iterations begun or openings of a composite; -1 when unknown, None when there is no such composite."""
     node = m.shapes.nodes[instance[0]]
-    indexes = instance[1:]
-    lineage: list[NodeShape] = []
+    found = _opening_around(m, instance)
+    if found is None or node.kind == STEP:
+        return None
+    if isinstance(found, int) or found.states[node.position] <= ACTIVATED:
+        return -1
+    composite = folding.composite_at(found, node.position)
+    return -1 if composite is None else composite.total
+
+
+def _opening_around(m: Memory, instance: Instance) -> Scope | int | None:
+    """The scope in which an instance stands; the state that is implied when that never opened; None when there is none."""
+    node = m.shapes.nodes[instance[0]]
+    path: list[ScopeShape] = []
     shape = m.shapes.scopes[node.scope_id]
     while shape.owner is not None:
-        lineage.append(shape.owner)
-        shape = m.shapes.scopes[shape.owner.scope_id]
-    lineage.reverse()
-    slots = [m.shapes.scopes[inner.scope_id].slot for inner in (*lineage[1:], node)] if lineage else []
-    # What has not opened has had no attempt, unless it was open before a reopening.
-    return _find(m.root, lineage, slots, indexes, node, ANY if m.generation else 0)
-
-
-def _find(
-    scope: Scope, lineage: list[NodeShape], slots: list[int], indexes: tuple[int, ...], node: NodeShape, unopened: int
-) -> tuple[int, int] | None:
-    depth = 0
-    for above, slot in zip(lineage, slots, strict=True):
-        state = scope.states[above.position]
-        composite = folding.composite_at(scope, above.position)
-        index = 0
-        if above.kind in (FOR_EACH, REPEAT):
-            index = indexes[depth]
-            depth += 1
-        elif composite is None or composite.slot != slot or not composite.total:
-            chosen_otherwise = composite is not None and above.kind == CHOOSE and composite.slot >= 0
-            return (NOT_CHOSEN if chosen_otherwise else IMPLIED[state]), unopened
-        if composite is None or not 0 <= index < composite.total:
-            return None
-        inner = composite.live.get(index)
-        if inner is None:
-            if above.kind == FOR_EACH and index >= composite.next:
-                return WAITING, unopened
-            inner = folding.peek(composite, index)
-        scope = inner
-    return scope.states[node.position], scope.attempts[node.position]
-
-
-def total(m: Memory, instance: Instance) -> int:
-    """Items of a for_each, iterations that a repeat has begun, 1 for any other composite that has opened; else 0."""
-    composite = m.composites.get(instance)
-    if composite is None:
-        composite = _composite(m, instance)
-    return 0 if composite is None else max(0, composite.total)
-
-
-def _composite(m: Memory, instance: Instance) -> Composite | None:
-    """A composite that has started, wherever it is kept by now."""
-    node = m.shapes.nodes[instance[0]]
-    lineage: list[NodeShape] = []
-    shape = m.shapes.scopes[node.scope_id]
-    slots = []
-    while shape.owner is not None:
-        lineage.append(shape.owner)
-        slots.append(shape.slot)
+        path.append(shape)
         shape = m.shapes.scopes[shape.owner.scope_id]
     scope = m.root
     indexes = iter(instance[1:])
-    for above, slot in zip(reversed(lineage), reversed(slots), strict=True):
+    for inner in reversed(path):
+        above = inner.owner
+        assert above is not None
         composite = folding.composite_at(scope, above.position)
-        if composite is None:
+        index = 0
+        if above.kind in (FOR_EACH, REPEAT):
+            index = next(indexes)
+        elif composite is None or composite.slot != inner.slot or not composite.total:
+            other_way = composite is not None and composite.slot >= 0 and above.kind == CHOOSE
+            return NOT_CHOSEN if other_way else IMPLIED[scope.states[above.position]]
+        if composite is None or not 0 <= index < composite.total:
             return None
-        index = next(indexes) if above.kind in (FOR_EACH, REPEAT) else 0
-        if not 0 <= index < composite.total or (above.kind == CHOOSE and composite.slot != slot):
-            return None
-        scope = composite.live.get(index) or folding.peek(composite, index)
-    return folding.composite_at(scope, node.position)
+        if index in composite.live:
+            scope = composite.live[index]
+        elif above.kind == FOR_EACH and index >= composite.next:
+            return WAITING  # not opened yet
+        else:
+            scope = folding.peek(composite, index)
+    return scope
 
 
 def tally(m: Memory) -> Iterator[tuple[int, int, int]]:
