@@ -119,22 +119,7 @@ class RunMachine:
 
     def total_of(self, instance: Instance) -> int:
         """How many items a for_each has, or how many iterations a repeat has begun; 0 before, 1 for other composites."""
-        return views.total(self._memory, instance) if self._fits(instance) else 0
-
-    def total_of(self, instance: Instance) -> int:
-        """How many items a for_each has, or how many iterations of a repeat have begun; 1 for an open choose or subworkflow.
-
-        Returns:
-            -1 when it has not started, or its items are not known yet.
-
-        Raises:
-            NotFoundError: no such composite exists, now.
-        """
-        total = views.total_of(self._memory, instance) if self._fits(instance) else None
-        if total is None:
-            message = f"there is no composite {instance}"
-            raise NotFoundError(message)
-        return total
+        return views.total_of(self._memory, instance) if self._fits(instance) else 0
 
     @property
     def run_id(self) -> str:

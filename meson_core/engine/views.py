@@ -110,16 +110,16 @@ def find(m: Memory, instance: Instance) -> tuple[int, int] | None:
     return found.states[position], found.attempts[position]
 
 
-def total_of(m: Memory, instance: Instance) -> int | None:
-    """Items, iterations begun or openings of a composite; -1 when unknown, None when there is no such composite."""
-    node = m.shapes.nodes[instance[0]]
-    found = _opening_around(m, instance)
-    if found is None or node.kind == STEP:
-        return None
-    if isinstance(found, int) or found.states[node.position] <= ACTIVATED:
-        return -1
-    composite = folding.composite_at(found, node.position)
-    return -1 if composite is None else composite.total
+def total_of(m: Memory, instance: Instance) -> int:
+    """Items of a for_each, iterations that a repeat has begun, 1 for any other composite that has opened; else 0."""
+    composite = m.composites.get(instance)
+    if composite is None:
+        node = m.shapes.nodes[instance[0]]
+        scope = _opening_around(m, instance)
+        if scope is None or isinstance(scope, int) or scope.states[node.position] <= ACTIVATED:
+            return 0
+        composite = folding.composite_at(scope, node.position)
+    return 0 if composite is None else max(0, composite.total)
 
 
 def _opening_around(m: Memory, instance: Instance) -> Scope | int | None:
