@@ -242,7 +242,7 @@ class _Compiler:
         def run(work: Work) -> Any:
             number = value(work)
             if type(number) not in NUMBERS:
-                message = f"the sign of {told(number)}"
+                message = f"{told(number)} has no sign"
                 raise FaultError(node, message)
             return apply(number)
 
@@ -324,11 +324,13 @@ class _Compiler:
             pairs.append((self.code(key), self.code(value)))
 
         def run(work: Work) -> Any:
-            result = {key(work): value(work) for key, value in pairs}
-            wrong = next((key for key in result if type(key) is not str), "")
-            if wrong != "":
-                message = f"a key is a str, got {told(wrong)}"
-                raise TypeError(message)
+            result: dict[str, Any] = {}
+            for key, value in pairs:
+                name = key(work)
+                if type(name) is not str:
+                    message = f"a key is a str, got {told(name)}"
+                    raise TypeError(message)
+                result[name] = value(work)
             return work.built(result)
 
         return self.guarded(node, run)
@@ -344,15 +346,16 @@ class _Compiler:
             raise self.error(f"there is no function {name!r}", node.func, hint)
         given = len(node.args)
         if given < function.least or (function.most is not None and given > function.most):
-            most = "more" if function.most is None else str(function.most)
-            takes = str(function.least) if function.least == function.most else f"{function.least} to {most}"
-            raise self.error(f"{name}() takes {takes} arguments, got {given}", node)
+            most = "or more" if function.most is None else f"to {function.most}"
+            takes = "1 argument" if function.most == 1 else f"{function.least} {most} arguments"
+            raise self.error(f"{name}() takes {takes}, got {given}", node)
         values = [self.code(value) for value in node.args]
         keywords: dict[str, Code] = {}
         for keyword in node.keywords:
             if keyword.arg not in function.keywords:
-                takes = f"; it takes {', '.join(function.keywords)}" if function.keywords else ""
-                raise self.error(f"{name}() takes no {keyword.arg or '**'}={takes}", keyword.value)
+                takes = f"; it takes {', '.join(function.keywords)}=" if function.keywords else ""
+                refused = f"{keyword.arg}=" if keyword.arg is not None else "**"
+                raise self.error(f"{name}() takes no {refused}{takes}", keyword.value)
             keywords[keyword.arg] = self.code(keyword.value)
         run = function.run
         return self.guarded(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keyword
 import math
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -55,32 +56,25 @@ class Work:
             raise ValueError(message)
 
     def built(self, value: Any) -> Any:
-        """A container that was just made, charged by all that hangs on it (or a scalar, for free)."""
-        if type(value) in CONTAINERS:
-            stack = [value]
-            while stack:
-                container = stack.pop()
-                self.spend(len(container) + 1)
-                content = container.values() if type(container) is dict else container
-                stack.extend(item for item in content if type(item) in CONTAINERS)
+        """A container that was just made, charged by all that hangs on it."""
+        stack = [value]
+        while stack:
+            container = stack.pop()
+            self.spend(len(container) + 1)
+            content = container.values() if type(container) is dict else container
+            stack.extend(item for item in content if type(item) in CONTAINERS)
         return value
 
 
 Code: TypeAlias = Callable[[Work], Any]
 
 
-def kind_of(value: Any) -> str:
-    """The kind of a JSON value, as people call it."""
-    if value is None:
-        return "null"
-    if type(value) in LISTS:
-        return "list"
-    return "dict" if isinstance(value, Mapping) else type(value).__name__
-
-
 def told(value: Any) -> str:
     """A value with its kind, for messages."""
-    return "null" if value is None else f"{kind_of(value)} {show(value)}"
+    if value is None:
+        return "null"
+    kind = "list" if type(value) in LISTS else "dict" if isinstance(value, Mapping) else type(value).__name__
+    return f"{kind} {show(value)}"
 
 
 def number(value: Any) -> Any:
@@ -97,7 +91,23 @@ def number(value: Any) -> Any:
 
 def show(value: Any) -> str:
     """A JSON value as a short text for people."""
-    return clip("null" if value is None else repr(value))
+    return "null" if value is None else clip(_short(value, 0))
+
+
+def _short(value: Any, level: int) -> str:
+    """Enough of a value; a context may be large, and what is not shown is not turned into text either."""
+    if isinstance(value, str):
+        return repr(value[:100])
+    if type(value) not in CONTAINERS:
+        return repr(value)
+    if level == 3 and value:
+        return "{…}" if type(value) is dict else "[…]"
+    if type(value) is dict:
+        parts = [f"{key!r}: {_short(part, level + 1)}" for key, part in islice(value.items(), 9)]
+    else:
+        parts = [_short(part, level + 1) for part in islice(value, 9)]
+    inside = ", ".join(parts if len(value) < 10 else [*parts, "…"])
+    return f"{{{inside}}}" if type(value) is dict else f"[{inside}]"
 
 
 def clip(text: str, width: int = 60) -> str:
