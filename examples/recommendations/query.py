@@ -1,17 +1,23 @@
-"""Runs a query of DuckDB and writes its rows to a Parquet file: `query.py cohort.sql OUT.parquet name=value ...`.
+"""Runs a query of DuckDB for a step: `query.py cohort.sql INPUTS.json OUTPUTS.json`.
 
-Values are bound by DuckDB, never pasted into the query. Prints how many rows there are.
+Every value in INPUTS is bound by its name; DuckDB does it, nothing is pasted into the query. The rows become a Parquet
+file beside OUTPUTS, which then holds the path of that file, by the name of the query, and how many rows there are.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-def run_query(sql: str, values: dict[str, str], target: Path) -> int:
+
+def run_query(sql: str, values: Mapping[str, str | int | float], target: Path) -> int:
     """Write the rows of a query to a Parquet file.
 
     Args:
@@ -26,25 +32,24 @@ def run_query(sql: str, values: dict[str, str], target: Path) -> int:
         duckdb.Error: the query is wrong, or what it reads is.
     """
     with duckdb.connect() as connection:
-        connection.sql(sql, params=values).write_parquet(str(target))
+        connection.sql(sql, params=dict(values)).write_parquet(str(target))
         row = connection.execute("SELECT count(*) FROM read_parquet(?)", [str(target)]).fetchone()
     return int(row[0]) if row else 0
 
 
 def main(arguments: list[str]) -> int:
     """Run the query that the arguments name; returns the exit code."""
-    if len(arguments) < 2 or not all("=" in pair for pair in arguments[2:]):
-        print("usage: query.py QUERY.sql OUT.parquet [name=value ...]", file=sys.stderr)
+    if len(arguments) != 3:
+        print("usage: query.py QUERY.sql INPUTS.json OUTPUTS.json", file=sys.stderr)
         return 2
-    query, target, *pairs = arguments
+    query, inputs, outputs = map(Path, arguments)
+    target = outputs.absolute().with_name(f"{query.stem}.parquet")
     try:
-        rows = run_query(
-            Path(query).read_text(encoding="utf-8"), dict(pair.split("=", 1) for pair in pairs), Path(target)
-        )
-    except (OSError, duckdb.Error) as error:
-        print(f"query.py: {query}: {error}", file=sys.stderr)
+        rows = run_query(query.read_text(encoding="utf-8"), json.loads(inputs.read_text(encoding="utf-8")), target)
+        outputs.write_text(json.dumps({query.stem: str(target), "rows": rows}), encoding="utf-8")
+    except (OSError, ValueError, duckdb.Error) as error:
+        print(f"query.py: {query.name}: {error}", file=sys.stderr)
         return 1
-    print(rows)
     return 0
 
 

@@ -21,5 +21,5 @@ def cleansed() -> Clean:
     sql = (EXAMPLE / "cohort.sql").read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as scratch:
         cohort = Path(scratch) / "cohort.parquet"
-        query.run_query(sql, {"source": str(fetch_data.TARGET), "min_age": "13", "min_ratings": "20"}, cohort)
+        query.run_query(sql, {"source": str(fetch_data.TARGET), "min_age": 13, "min_ratings": 20}, cohort)
         return cleanse(cohort)

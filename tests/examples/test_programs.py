@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def run(program: str, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def run(
+    program: str, *arguments: str, cwd: Path = EXAMPLE, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, str(EXAMPLE / program), *arguments],
+        cwd=cwd,
         capture_output=True,
         text=True,
         check=False,
@@ -40,45 +44,48 @@ def test_values_are_bound_not_pasted(tmp_path: Path) -> None:
         assert [("'; DROP TABLE users --",)] == connection.read_parquet(str(target)).fetchall()
 
 
-def test_the_query_program_prints_how_many_rows_there_are(tmp_path: Path) -> None:
-    """The step reads its output from there."""
-    sql = tmp_path / "q.sql"
-    sql.write_text("SELECT unnest(range($n::INTEGER)) AS n", encoding="utf-8")
+def test_the_query_program_takes_json_and_gives_json(tmp_path: Path) -> None:
+    """A step of any language has its inputs in one file and its outputs in another."""
+    (tmp_path / "numbers.sql").write_text("SELECT unnest(range($n::INTEGER)) AS n", encoding="utf-8")
+    (tmp_path / "in.json").write_text('{"n": 7}', encoding="utf-8")
 
-    done = run("query.py", str(sql), str(tmp_path / "out.parquet"), "n=7")
+    done = run("query.py", "numbers.sql", "in.json", "out.json", cwd=tmp_path)
 
-    assert (0, "7\n", "") == (done.returncode, done.stdout, done.stderr)
+    assert (0, "", "") == (done.returncode, done.stdout, done.stderr)
+    outputs = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert {"numbers": str(tmp_path / "numbers.parquet"), "rows": 7} == outputs
+    with duckdb.connect() as connection:
+        assert [(number,) for number in range(7)] == connection.read_parquet(outputs["numbers"]).fetchall()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "message"),
+    ("arguments", "inputs", "code", "message"),
     [
-        ((), 2, "usage: query.py"),
-        (("q.sql", "out.parquet", "n"), 2, "usage: query.py"),
-        (("no-such.sql", "out.parquet"), 1, "No such file"),
+        ([], "{}", 2, "usage: query.py"),
+        (["no-such.sql", "in.json", "out.json"], "{}", 1, "No such file"),
+        ([str(EXAMPLE / "cohort.sql"), "no-such.json", "out.json"], "{}", 1, "No such file"),
+        ([str(EXAMPLE / "cohort.sql"), "in.json", "out.json"], "{", 1, "Expecting property name"),
+        ([str(EXAMPLE / "cohort.sql"), "in.json", "out.json"], '{"source": "nowhere"}', 1, "min_age"),
         (
-            (str(EXAMPLE / "cohort.sql"), "out.parquet", "source=nowhere", "min_age=1", "min_ratings=1"),
+            [str(EXAMPLE / "cohort.sql"), "in.json", "out.json"],
+            '{"source": "nowhere", "min_age": 1, "min_ratings": 1}',
             1,
             "nowhere/ml-100k",
         ),
     ],
 )
 def test_the_query_program_says_what_is_wrong(
-    tmp_path: Path, arguments: tuple[str, ...], code: int, message: str
+    tmp_path: Path, arguments: list[str], inputs: str, code: int, message: str
 ) -> None:
-    """A person reads what to mend, and no traceback."""
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLE / "query.py"), *arguments],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """A person reads what to mend, no traceback, and no outputs are left."""
+    (tmp_path / "in.json").write_text(inputs, encoding="utf-8")
+
+    done = run("query.py", *arguments, cwd=tmp_path)
 
     assert code == done.returncode
     assert message in done.stderr
     assert "Traceback" not in done.stderr
-    assert [] == list(tmp_path.iterdir())
+    assert ["in.json"] == [path.name for path in tmp_path.iterdir()]
 
 
 def test_the_data_is_fetched_once() -> None:

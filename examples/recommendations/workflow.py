@@ -1,0 +1,90 @@
+"""The workflow of the example: `mesonctl run workflow.py`, or `mesonctl run workflow.py -p alpha=1`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from meson_core import Artifact, choose, end, for_each, kind, param, repeat, start, when, workflow
+from recommendation_steps import (
+    judge_published,
+    keep_published,
+    publish_model,
+    select_model,
+    train_global,
+    train_region,
+    validate_global,
+    validate_model,
+    validate_region,
+    wrangle_data,
+)
+
+# Folders of this machine, not of the code bundle that the steps run from.
+HERE = Path(__file__).parent.resolve()
+source = param("source", str, default=str(HERE / "data" / "ml-100k"), doc="Folder of MovieLens-100k.")
+shop = param("shop", str, default=str(HERE / "published"), doc="Folder of the published recommenders.")
+
+min_age = param("min_age", int, default=13, ge=0, doc="Of the users in the cohort, in years.")
+min_ratings = param("min_ratings", int, default=20, ge=5, doc="Of a user in the cohort.")
+alpha = param("alpha", float, default=3.0, gt=0, doc="Ridge on the factors in the first iteration.")
+tolerance = param(
+    "tolerance", float, default=0.4, gt=0, doc="Stars by which a stable recommender's halves may disagree."
+)
+
+get_users = kind(
+    "shell",
+    name="get_users",
+    script='cd "$MESON_PROJECT" && python query.py cohort.sql "$MESON_INPUTS" "$MESON_OUTPUTS"',
+    outputs={"cohort": Artifact, "rows": int},
+)(source=source, min_age=min_age, min_ratings=min_ratings)
+
+data = wrangle_data(cohort=get_users.output["cohort"])
+training, holdout, regions = data.output["training"], data.output["holdout"], data.output["regions"]
+
+overall = train_global(training=training, alpha=alpha)
+each = for_each(region=regions)
+regional = train_region(region=each.region, training=training, alpha=alpha)
+selected = select_model(
+    overall=overall.output["model"], regions=regions, regional=regional.output["model"], holdout=holdout
+)
+verdict = validate_model(
+    recommender=selected.output["recommender"], training=training, holdout=holdout, alpha=alpha, tolerance=tolerance
+)
+
+# The whole, cohort included: by the time it is done again, there may be new ratings.
+until_stable = repeat(
+    get_users
+    >> data
+    >> (
+        overall >> validate_global(model=overall.output["model"], holdout=holdout)
+        | each(regional >> validate_region(region=each.region, model=regional.output["model"], holdout=holdout))
+    )
+    >> selected
+    >> verdict,
+    until=verdict.output["stable"],
+    max_iterations=5,
+    carry={"alpha": alpha * 2},
+    on_exhausted="fail",
+)
+
+incumbent = judge_published(holdout=holdout, shop=shop)
+publish = publish_model(
+    recommender=selected.output["recommender"],
+    training=training,
+    films=data.output["films"],
+    verdict={fact: verdict.output[fact] for fact in verdict.output},
+    version=incumbent.output["version"] + 1,
+    shop=shop,
+)
+keep = keep_published(version=incumbent.output["version"], shop=shop)
+
+recommendations = workflow(
+    "recommendations",
+    start
+    >> until_stable
+    >> incumbent
+    >> choose(when(verdict.output["rmse"] < incumbent.output["rmse"], publish), otherwise=keep)
+    >> end,
+    outputs={"rmse": verdict.output["rmse"], "alpha": verdict.output["alpha"], "shares": selected.output["shares"]},
+    timeout="10 min",
+    doc="Which films a user should see next, by a global model and regional ones.",
+)
