@@ -126,16 +126,13 @@ def _spot(loc: tuple[int | str, ...], data: Any) -> _Spot:
             path.append(name if isinstance(name, str) and name else f"#{part + 1}")
         elif at > 1 and isinstance(loc[at - 1], int) and loc[at - 2] in ("body", "otherwise"):
             owner = _NODES[part]
-            continue
         elif part in _INSIDE and part.startswith("#"):
             owner = _INSIDE[part]
-            continue
-        elif part == "[key]":
-            break
-        else:
+        elif isinstance(value, dict) and part != "[key]" and (part in value or at == len(loc) - 1):
             path.append(part)
             owner = _INSIDE.get(part, owner)
-            value = value.get(part) if isinstance(value, dict) else None
+            value = value.get(part)
+        # anything else is pydantic's own note: which member of a union it tried
         where = _where(value) or where
     return _Spot(tuple(path), where, owner)
 

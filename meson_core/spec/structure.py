@@ -22,7 +22,7 @@ from meson_core.errors import (
 from meson_core.expressions import RESERVED, parse, show
 from meson_core.resources import CPUS, DISK, MEMORY
 from meson_core.spec.infer import infer
-from meson_core.spec.kinds import BrokenKind
+from meson_core.spec.kinds import BrokenKind, KindFacts
 from meson_core.spec.load import MAX_NODE_DEPTH
 from meson_core.spec.model import (
     Choose,
@@ -231,8 +231,10 @@ class _Structure:
                 except WrongTypeError as error:
                     message = f"{title}: {what} {name!r}: {error.message}"
                     self.add(WrongTypeError(message, where=where, hint=error.hint))
+        facts = (self.kinds or {}).get(step.kind)
+        fixed = facts.inputs if isinstance(facts, KindFacts) else {}
         for name, binding in step.inputs.items():
-            declared = step.input_types.get(name, "any")
+            declared = fixed.get(name) or step.input_types.get(name, "any")
             if isinstance(binding, Constant) and _is_type(declared):
                 problem = check_value(binding.value, parse_type(declared))
                 if problem is not None:

@@ -16,7 +16,7 @@ from meson_core.spec.model import Binding, Choose, Constant, ForEach, Node, Repe
 from tests.strategies import compute
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 Names = dict[str, Any]
 
@@ -124,7 +124,9 @@ class ByReferences:
         nodes = self.plan.scopes[scope].nodes
         left = list(nodes)
         while left:
-            ready = next(node for node in left if not {nodes[at] for at in self.plan.nodes[node].predecessors} & {*left})
+            ready = next(
+                node for node in left if not {nodes[at] for at in self.plan.nodes[node].predecessors} & {*left}
+            )
             left.remove(ready)
             self.node(ready, indexes)
 
@@ -162,9 +164,7 @@ class ByReferences:
                 name: self.evaluate(at, "carry", name, inner) for name in spec.carry
             }
 
-    def bindings(
-        self, at: int, what: Any, bindings: Mapping[str, Binding], indexes: tuple[int, ...]
-    ) -> dict[str, Any]:
+    def bindings(self, at: int, what: Any, bindings: Mapping[str, Binding], indexes: tuple[int, ...]) -> dict[str, Any]:
         return {
             name: binding.value if isinstance(binding, Constant) else self.evaluate(at, what, name, indexes)
             for name, binding in bindings.items()
