@@ -31,6 +31,7 @@ class Database:
         self.dialect = dialect
         self.writer = writer
         self.reader = reader
+        self._driver_error = reader.dialect.loaded_dbapi.Error
         self._lock = threading.Lock()
         self._connection: Connection | None = None
 
@@ -59,7 +60,7 @@ class Database:
                 finally:
                     if relaxed:
                         self.dialect.relax(connection, False)
-            except DBAPIError as error:
+            except (DBAPIError, self._driver_error) as error:
                 raise self.dialect.explain(error) from error
 
     @contextmanager

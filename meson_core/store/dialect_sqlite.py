@@ -105,7 +105,8 @@ class SqliteDialect:
         begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
 
         def on_begin(connection: Connection) -> None:
-            connection.exec_driver_sql(begin)
+            # The driver's cursor: this is done once per commit, and has nothing to compile.
+            connection.connection.cursor().execute(begin)
 
         event.listen(engine, "begin", on_begin)
         return engine

@@ -33,6 +33,7 @@ from meson_core.events import (
 )
 from meson_core.spec.states import ENDED, Cause, State
 from meson_core.store.instance_key import pack
+from meson_core.store.schema import NOTABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +48,9 @@ Row: TypeAlias = tuple[Any, ...]
 
 #: States that an instance enters with nothing of an earlier attempt.
 _FRESH = tuple(state in (State.waiting, State.activated, State.ready, State.paused) for state in State)
+_NOTABLE = tuple(state in NOTABLE for state in State)
+#: States that it matters to leave.
+_TOLD = tuple(_NOTABLE[state] or ENDED[state] for state in State)
 _encode = msgspec.json.Encoder().encode
 _End: TypeAlias = AttemptSucceeded | AttemptFailed | AttemptFenced | AttemptKilled
 
@@ -58,7 +62,19 @@ class Projection:
         run: number of the run, the first column of each row.
     """
 
-    __slots__ = ("attempts", "code", "emitted", "generation", "instances", "jobs", "links", "nodes", "run")
+    __slots__ = (
+        "attempts",
+        "code",
+        "emitted",
+        "generation",
+        "instances",
+        "jobs",
+        "left",
+        "links",
+        "nodes",
+        "notable",
+        "run",
+    )
 
     def __init__(self, run: int) -> None:
         self.run = run
@@ -67,6 +83,9 @@ class Projection:
         self.generation: int | None = None
         self.instances: list[Row] = []
         self.nodes: list[Row] = []
+        #: Instances that leave a notable state, and those that are in one at the end of the frame.
+        self.left: list[Row] = []
+        self.notable: list[Row] = []
         self.attempts: list[Row] = []
         self.jobs: list[Row] = []
         self.links: list[Row] = []
@@ -86,18 +105,27 @@ def project(commit: RunCommit, run: int) -> Projection:
     frame_at = commit.events[-1].at if commit.events else 0.0
     last: dict[Instance, Change] = {}
     reopened: set[Instance] = set()
+    left: set[Instance] = set()
     for change in commit.changes:
         last[change.instance] = change
         if change.after is State.running and not change.attempt:
             facts.began[change.instance] = (0, frame_at)
-        if ENDED[change.before] and not ENDED[change.after]:
-            reopened.add(change.instance)
+        if _TOLD[change.before]:
+            if ENDED[change.before] and not ENDED[change.after]:
+                reopened.add(change.instance)
+            if _NOTABLE[change.before]:
+                left.add(change.instance)
     tallies = {node: _Tally() for node in commit.counts}
     for instance, change in last.items():
         tally = tallies.get(instance[0])
         if tally is None:
             tally = tallies[instance[0]] = _Tally()
-        rows.instances.append(_instance(run, change, facts, tally, frame_at, instance in reopened))
+        row = _instance(run, change, facts, tally, frame_at, instance in reopened)
+        rows.instances.append(row)
+        if _NOTABLE[change.after]:
+            rows.notable.append(row[:4])
+        elif instance in left:
+            rows.left.append(row[:3])
     rows.nodes = [
         (run, node, _encode(commit.counts[node]) if node in commit.counts else None, *tally.row())
         for node, tally in tallies.items()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import and_, func, select, text, tuple_
+from sqlalchemy import and_, func, select, tuple_
 
 from meson_core.errors import NotFoundError
 from meson_core.events import Failure
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from meson_core.spec.plan import Instance
 
 _STATES = tuple(State)
-_NOTABLE = frozenset(schema.NOTABLE)
-_IS_NOTABLE = text(f"instances.{schema.IS_NOTABLE}")
 
 _decode_counts = msgspec.json.Decoder(list[int]).decode
 _decode_failure = msgspec.json.Decoder(Failure).decode
@@ -203,14 +201,19 @@ def instances(
         after: the last instance of the page before.
         limit: of this page.
     """
-    table = schema.instances.c
-    statement = _INSTANCE.where(table.run == number, *_below(schema.instances, node, prefix))
+    # Few among many are found in a table of their own, which has the same key.
+    chosen = schema.notable if states and schema.NOTABLE.issuperset(states) else schema.instances
+    table = chosen.c
+    statement = _INSTANCE.where(table.run == number, *_below(chosen, node, prefix))
+    if chosen is schema.notable:
+        stored = schema.instances.c
+        statement = statement.where(*(stored[name] == table[name] for name in ("run", "node", "indexes")))
     if states:
         statement = statement.where(table.state.in_([int(state) for state in states]))
-        if _NOTABLE.issuperset(states):
-            statement = statement.where(_IS_NOTABLE)
     if after is not None:
-        statement = statement.where(tuple_(table.node, table.indexes) > tuple_(after[0], pack(after[1:])))
+        key = pack(after[1:])
+        behind = table.indexes > key if node is not None else tuple_(table.node, table.indexes) > tuple_(after[0], key)
+        statement = statement.where(behind)
     statement = statement.order_by(table.node, table.indexes).limit(limit)
     return [
         InstanceRow(

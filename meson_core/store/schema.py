@@ -11,32 +11,24 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, text
 
-from meson_core.spec.states import ENDED, State
+from meson_core.spec.states import State
 
-#: States of which there are few and that people look for: `failed` among fifty thousand `succeeded` is found by index.
-NOTABLE: tuple[State, ...] = (
-    State.retrying,
-    State.lost,
-    State.cancelling,
-    State.outcome_unknown,
-    State.failed,
-    State.upstream_failed,
-    State.cancelled,
+#: States that people look for among fifty thousand others.
+NOTABLE = frozenset(
+    (
+        State.retrying,
+        State.lost,
+        State.cancelling,
+        State.outcome_unknown,
+        State.failed,
+        State.upstream_failed,
+        State.cancelled,
+    )
 )
 
 metadata = MetaData()
 #: A number that the database gives, never used again.
 _POSITION = BigInteger().with_variant(Integer(), "sqlite")
-
-
-def _is_notable() -> str:
-    return f"state IN ({', '.join(str(int(state)) for state in NOTABLE)})"
-
-
-#: The condition of the index of notable instances; a query must repeat it word by word to be served by it.
-IS_NOTABLE = _is_notable()
-#: The first of the states in which an instance has ended; the states are numbered so that all others follow.
-FIRST_ENDED = ENDED.index(True)
 
 # --- who drives -----------------------------------------------------------------------------------------------------
 
@@ -173,14 +165,17 @@ instances = Table(
     Column("failure", LargeBinary),
     sqlite_with_rowid=False,
 )
-Index(
-    "instances_notable",
-    instances.c.run,
-    instances.c.node,
-    instances.c.indexes,
-    instances.c.state,
-    sqlite_where=text(IS_NOTABLE),
-    postgresql_where=text(IS_NOTABLE),
+
+#: The instances that are in a notable state. A partial index would say the same, and would make every upsert of an
+#: instance twice as dear, for the many that are never in it.
+notable = Table(
+    "notable",
+    metadata,
+    Column("run", Integer, primary_key=True, autoincrement=False),
+    Column("node", Integer, primary_key=True, autoincrement=False),
+    Column("indexes", LargeBinary, primary_key=True),
+    Column("state", Integer, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 #: Attempts that did not succeed; those that did are the instance's own row.

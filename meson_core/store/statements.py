@@ -43,6 +43,16 @@ class Statements:
         return self._compile(select(schema.cells.c.epoch).where(schema.cells.c.cell == bindparam("cell")), "cell")
 
     @cached_property
+    def seq(self) -> str:
+        """Run"""
+        return self._compile(select(schema.runs.c.seq).where(schema.runs.c.number == bindparam("run")), "run")
+
+    @cached_property
+    def sampled(self) -> str:
+        """No parameters: the keys of all samples"""
+        return self._compile(select(*(schema.samples.c[name] for name in _INSTANCE_KEY)))
+
+    @cached_property
     def advance_run(self) -> str:
         """state, code or None, ended_at, seq, generation or None; run, expected seq"""
         runs = schema.runs.c
@@ -89,6 +99,16 @@ class Statements:
             }
 
         return self._upsert(schema.instances, _INSTANCE_KEY, changes, "p_fresh", "p_fresh")
+
+    @cached_property
+    def put_notable(self) -> str:
+        """run, node, indexes, state"""
+        return self._upsert(schema.notable, _INSTANCE_KEY, lambda new: {"state": new.state})
+
+    @cached_property
+    def drop_notable(self) -> str:
+        """run, node, indexes"""
+        return self._drop(schema.notable)
 
     @cached_property
     def put_node(self) -> str:
@@ -190,9 +210,7 @@ class Statements:
     @cached_property
     def drop_sample(self) -> str:
         """run, node, indexes"""
-        samples = schema.samples.c
-        key = [samples[name] == bindparam(f"p_{name}") for name in _INSTANCE_KEY]
-        return self._compile(delete(schema.samples).where(*key), *(f"p_{name}" for name in _INSTANCE_KEY))
+        return self._drop(schema.samples)
 
     @cached_property
     def put_wait(self) -> str:
@@ -204,6 +222,10 @@ class Statements:
         insertion = self._dialect.insert(table)
         statement = insertion.on_conflict_do_update(index_elements=list(key), set_=changes(insertion.excluded))
         return self._compile(statement, *(column.name for column in table.c), *further)
+
+    def _drop(self, table: Table) -> str:
+        key = [table.c[name] == bindparam(f"p_{name}") for name in _INSTANCE_KEY]
+        return self._compile(delete(table).where(*key), *(f"p_{name}" for name in _INSTANCE_KEY))
 
     def _compile(self, statement: CompilerElement, *parameters: str) -> str:
         compiled = statement.compile(dialect=self._engine.dialect)

@@ -13,7 +13,7 @@ import os
 import select
 import socket
 import time
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,6 +74,8 @@ class SocketWakeUp:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._sender: socket.socket | None = None
+        # Strings, not paths: a commit should not pay for what paths can do.
+        self._folders: dict[Topic, str] = {topic: str(folder / topic) for topic in get_args(Topic)}
         self._listings: dict[Topic, tuple[int, list[Path]]] = {}
 
     def notify(self, topic: Topic) -> None:
@@ -94,16 +96,16 @@ class SocketWakeUp:
                 continue
 
     def _waiting(self, topic: Topic) -> list[Path]:
-        folder = self._folder / topic
+        folder = self._folders[topic]
         try:
-            changed = os.stat(folder).st_mtime_ns  # noqa: PTH116  a third of the cost, once per commit
+            changed = os.stat(folder).st_mtime_ns  # noqa: PTH116
         except OSError:
             return []
         known = self._listings.get(topic)
         # A folder that changed within the clock's last ticks may change again without its time telling.
         if known is None or known[0] != changed or time.time_ns() - changed < 20_000_000:
             try:
-                known = self._listings[topic] = (changed, list(folder.iterdir()))
+                known = self._listings[topic] = (changed, list((self._folder / topic).iterdir()))
             except OSError:
                 return []
         return known[1]
