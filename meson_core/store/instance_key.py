@@ -10,8 +10,8 @@ import struct
 
 from meson_core.errors import StoreError
 
-#: The largest index that can be stored.
-MAX_INDEX = 2**32 - 1
+#: The largest index that is stored; the one above it is kept for the end of ranges.
+MAX_INDEX = 2**32 - 2
 _WIDTH = 4
 _PACKERS = tuple(struct.Struct(f">{depth}I") for depth in range(9))
 _one = _PACKERS[1].pack
@@ -42,9 +42,6 @@ def unpack(key: bytes) -> tuple[int, ...]:
     return struct.unpack(f">{depth}I", key)
 
 
-def after_prefix(key: bytes) -> bytes | None:
-    """The smallest key that lies behind every key that starts with this one; None when there is no such key."""
-    stem = key.rstrip(b"\xff")
-    if not stem:
-        return None
-    return stem[:-1] + bytes((stem[-1] + 1,))
+def after_prefix(key: bytes) -> bytes:
+    """The smallest key that lies behind every key that starts with this one."""
+    return (int.from_bytes(key) + 1).to_bytes(len(key)) if key else b"\xff" * _WIDTH

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
 from sqlalchemy import select
 
 from meson_core.errors import NotFoundError
 from meson_core.events import decode_frame
 from meson_core.store import schema
+from meson_core.store.outline import Outline
 from meson_core.store.records import LogRow
 
 if TYPE_CHECKING:
@@ -76,10 +76,20 @@ def definition(connection: Connection, digest: str) -> bytes:
     return body
 
 
-def steps(connection: Connection, digest: str) -> list[str]:
-    """Dotted node names by node number."""
+def outline(connection: Connection, digest: str) -> Outline:
+    """The nodes of a workflow version.
+
+    Raises:
+        NotFoundError: it was never put.
+    """
     table = schema.definitions.c
-    found = connection.execute(select(table.steps).where(table.digest == digest)).scalar()
+    found = connection.execute(select(table.outline).where(table.digest == digest)).scalar()
     if found is None:
         raise NotFoundError(f"there is no workflow version {digest} in this store")
-    return msgspec.json.decode(found, type=list[str])
+    return Outline.from_json(found)
+
+
+def outline_of_run(connection: Connection, number: int) -> Outline:
+    """The nodes of the workflow version that a run is pinned to."""
+    version = select(schema.runs.c.version).where(schema.runs.c.number == number)
+    return outline(connection, connection.execute(version).scalar_one())

@@ -1,9 +1,12 @@
 """Owns how one frame becomes rows: a pure function of the events and changes of one run in one commit.
 
 Several changes of one instance in a frame are one row: the last. What a row takes over from the row that it replaces
-is said by `fresh`: an instance that waits again, was placed anew or was reopened starts from nothing; any other keeps
-its machine and its start unless the frame tells new ones. Outputs, failure and end always come from the frame: they
-belong to an end, an end is one change, and a change that is not an end clears them.
+is said by `fresh`: an instance that is ready again, was placed anew or was reopened starts from nothing; any other
+keeps its machine and its start unless the frame tells new ones. Outputs, failure and end always come from the frame:
+they belong to an end, an end is one change, and a change that is not an end clears them.
+
+What goes back to `waiting` is to be done again: its row is dropped, and those of everything inside it. Changes that the
+same frame told before that of anything inside are dropped with them.
 
 An event counts only with the change that it led to. Stale and duplicate events are in the log as well, but they
 change nothing, so they leave no mark here.
@@ -32,15 +35,16 @@ from meson_core.events import (
     ValueEmitted,
 )
 from meson_core.spec.states import ENDED, Cause, State
-from meson_core.store.instance_key import pack
+from meson_core.store.instance_key import after_prefix, pack
 from meson_core.store.schema import NOTABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from meson_core.commands import Change
     from meson_core.events import AnyEvent
     from meson_core.spec.plan import Instance
+    from meson_core.store.outline import Outline
     from meson_core.store.records import RunCommit
 
 #: Positional parameters of one statement of `statements.py`.
@@ -51,6 +55,7 @@ _FRESH = tuple(state in (State.waiting, State.activated, State.ready, State.paus
 _NOTABLE = tuple(state in NOTABLE for state in State)
 #: States that it matters to leave.
 _TOLD = tuple(_NOTABLE[state] or ENDED[state] for state in State)
+_KILLED_BY_OTHERS = Failure("signal", "killed, though nobody asked for it")
 _encode = msgspec.json.Encoder().encode
 _End: TypeAlias = AttemptSucceeded | AttemptFailed | AttemptFenced | AttemptKilled
 
@@ -65,6 +70,7 @@ class Projection:
     __slots__ = (
         "attempts",
         "code",
+        "dropped",
         "emitted",
         "generation",
         "instances",
@@ -86,51 +92,108 @@ class Projection:
         #: Instances that leave a notable state, and those that are in one at the end of the frame.
         self.left: list[Row] = []
         self.notable: list[Row] = []
+        #: Ranges of instances whose rows go, before those above come.
+        self.dropped: list[Row] = []
         self.attempts: list[Row] = []
         self.jobs: list[Row] = []
         self.links: list[Row] = []
         self.emitted: list[Row] = []
 
 
-def project(commit: RunCommit, run: int) -> Projection:
+def project(commit: RunCommit, run: int, outline: Callable[[], Outline]) -> Projection:
     """The rows of one run's frame.
 
     Args:
         commit: the frame.
         run: number of the run in the store.
+        outline: of its workflow version; asked for only when something is done again.
     """
     rows = Projection(run)
     facts = _Facts(rows)
     facts.gather(commit.events)
-    frame_at = commit.events[-1].at if commit.events else 0.0
-    last: dict[Instance, Change] = {}
-    reopened: set[Instance] = set()
-    left: set[Instance] = set()
-    for change in commit.changes:
-        last[change.instance] = change
-        if change.after is State.running and not change.attempt:
-            facts.began[change.instance] = (0, frame_at)
-        if _TOLD[change.before]:
-            if ENDED[change.before] and not ENDED[change.after]:
-                reopened.add(change.instance)
-            if _NOTABLE[change.before]:
-                left.add(change.instance)
+    frame_at = commit.events[-1].at
+    outcome = _Outcome(commit.changes, facts, frame_at)
+    if outcome.reset:
+        known = outline()
+        outcome.drop_inside(commit.changes, known)
+        rows.dropped = _dropped(run, outcome.reset, known)
     tallies = {node: _Tally() for node in commit.counts}
-    for instance, change in last.items():
+    for instance, change in outcome.last.items():
         tally = tallies.get(instance[0])
         if tally is None:
             tally = tallies[instance[0]] = _Tally()
-        row = _instance(run, change, facts, tally, frame_at, instance in reopened)
+        row = _instance(run, change, facts, tally, frame_at, instance in outcome.reopened)
         rows.instances.append(row)
         if _NOTABLE[change.after]:
             rows.notable.append(row[:4])
-        elif instance in left:
+        elif instance in outcome.left:
             rows.left.append(row[:3])
+    for event in facts.killed:
+        facts.judge_kill(event, outcome.last.get(event.instance))
     rows.nodes = [
         (run, node, _encode(commit.counts[node]) if node in commit.counts else None, *tally.row())
         for node, tally in tallies.items()
     ]
     return rows
+
+
+class _Outcome:
+    """What the changes of a frame come to.
+
+    Args:
+        changes: in order.
+        facts: learns when composite nodes began.
+        frame_at: when that was.
+    """
+
+    __slots__ = ("last", "left", "reopened", "reset")
+
+    def __init__(self, changes: Sequence[Change], facts: _Facts, frame_at: float) -> None:
+        #: The last change of each instance that is not waiting in the end.
+        self.last: dict[Instance, Change] = {}
+        #: Instances that had ended before they were changed.
+        self.reopened: set[Instance] = set()
+        #: Instances that were in a notable state before.
+        self.left: set[Instance] = set()
+        #: Instances that went back to waiting, and the place of that change in the frame.
+        self.reset: dict[Instance, int] = {}
+        last, running = self.last, State.running
+        for at, change in enumerate(changes):
+            before, after, instance = change.before, change.after, change.instance
+            if _TOLD[before]:
+                if ENDED[before] and not ENDED[after]:
+                    self.reopened.add(instance)
+                if _NOTABLE[before]:
+                    self.left.add(instance)
+            if after is running and not change.attempt:
+                facts.began[instance] = (0, frame_at)
+            elif after is State.waiting:
+                self.reset[instance] = at
+                last.pop(instance, None)
+                continue
+            elif change.number != 1:
+                # Items that end without being opened: their node's counts tell of them.
+                continue
+            last[instance] = change
+
+    def drop_inside(self, changes: Sequence[Change], outline: Outline) -> None:
+        """Forget changes of what is inside an instance that went back to waiting after them."""
+        told = {change.instance: at for at, change in enumerate(changes)}
+        for instance in list(self.last):
+            if any(self.reset.get(around, -1) > told[instance] for around in outline.around(instance)):
+                del self.last[instance]
+
+
+def _dropped(run: int, reset: Iterable[Instance], outline: Outline) -> list[Row]:
+    """The ranges of rows of what is to be done again, and of everything inside it."""
+    ranges: list[Row] = []
+    for node, *indexes in reset:
+        key = pack(tuple(indexes))
+        ranges.append((run, node, key, key + b"\0"))
+        if inside := outline.inside(node):
+            below = (key, after_prefix(key))
+            ranges.extend((run, inner, *below) for inner in inside)
+    return ranges
 
 
 def _instance(run: int, change: Change, facts: _Facts, tally: _Tally, frame_at: float, reopened: bool) -> Row:
@@ -192,6 +255,8 @@ def _failure(facts: _Facts, instance: Instance, end: _End | None) -> bytes | Non
         return _encode(end.failure)
     if isinstance(end, AttemptFenced):
         return _encode(Failure("lost", end.reason))
+    if isinstance(end, AttemptKilled):
+        return _encode(_KILLED_BY_OTHERS)
     verdict = facts.verdicts.get(instance)
     if isinstance(verdict, EvaluationFailed):
         return _encode(verdict.failure)
@@ -230,7 +295,7 @@ class _Facts:
         rows: takes what is a row by itself.
     """
 
-    __slots__ = ("began", "ends", "placed", "rows", "verdicts")
+    __slots__ = ("began", "ends", "killed", "placed", "rows", "verdicts")
 
     def __init__(self, rows: Projection) -> None:
         self.rows = rows
@@ -240,6 +305,7 @@ class _Facts:
         #: The end of the latest attempt that ended; of two ends of one attempt the first, as in the engine.
         self.ends: dict[Instance, _End] = {}
         self.verdicts: dict[Instance, OutcomeSettled | EvaluationFailed] = {}
+        self.killed: list[AttemptKilled] = []
 
     def gather(self, events: Sequence[AnyEvent]) -> None:
         placed = self.placed
@@ -267,9 +333,16 @@ class _Facts:
         self.ended(event)
         self._attempt(event, None, Cause.platform, Failure("lost", event.reason))
 
-    def killed(self, event: AttemptKilled) -> None:
+    def was_killed(self, event: AttemptKilled) -> None:
         self.ended(event)
-        self._attempt(event, event.started_at, None, Failure("cancelled", "stopped on request"))
+        self.killed.append(event)
+
+    def judge_kill(self, event: AttemptKilled, change: Change | None) -> None:
+        """Only what became of the instance tells whose kill it was."""
+        if change is not None and change.after is State.cancelled:
+            self._attempt(event, event.started_at, None, Failure("cancelled", "stopped on request"))
+        else:
+            self._attempt(event, event.started_at, Cause.platform, _KILLED_BY_OTHERS)
 
     def _attempt(self, event: _End, began: float | None, cause: Cause | None, failure: Failure) -> None:
         instance = event.instance
@@ -310,7 +383,7 @@ _GATHER: dict[type, Any] = {
     AttemptStarted: _Facts.started,
     AttemptFailed: _Facts.failed,
     AttemptFenced: _Facts.fenced,
-    AttemptKilled: _Facts.killed,
+    AttemptKilled: _Facts.was_killed,
     EvaluationFailed: _Facts.judged,
     OutcomeSettled: _Facts.judged,
     JobRemembered: _Facts.remembered,

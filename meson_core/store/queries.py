@@ -242,9 +242,7 @@ def _below(table: Table, node: int | None, prefix: tuple[int, ...]) -> list[Colu
     if prefix:
         key = pack(prefix)
         found.append(table.c.indexes >= key)
-        end = after_prefix(key)
-        if end is not None:
-            found.append(table.c.indexes < end)
+        found.append(table.c.indexes < after_prefix(key))
     return found
 
 

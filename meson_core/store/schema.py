@@ -77,14 +77,14 @@ Index(
 
 # --- what is run, and the log ---------------------------------------------------------------------------------------
 
-#: Workflow versions. `steps` is a JSON array: dotted node names by node number.
+#: Workflow versions. `outline` is a JSON array by node number: `outline.py`.
 definitions = Table(
     "definitions",
     metadata,
     Column("digest", String, primary_key=True),
     Column("name", String, nullable=False),
     Column("body", LargeBinary, nullable=False),
-    Column("steps", LargeBinary, nullable=False),
+    Column("outline", LargeBinary, nullable=False),
 )
 
 runs = Table(
@@ -148,7 +148,8 @@ nodes = Table(
     sqlite_with_rowid=False,
 )
 
-#: One row for each instance that has ever changed; an item that is not expanded yet has none.
+#: One row for each instance that has left `waiting`. What waits has none: an item that is not expanded yet, an
+#: instance that is to be done again, and an iteration that was dropped. Nor have items that end without being opened.
 instances = Table(
     "instances",
     metadata,

@@ -101,6 +101,16 @@ class Statements:
         return self._upsert(schema.instances, _INSTANCE_KEY, changes, "p_fresh", "p_fresh")
 
     @cached_property
+    def drop_instances(self) -> str:
+        """run, node, first indexes, indexes behind the last"""
+        return self._drop_range(schema.instances)
+
+    @cached_property
+    def drop_notables(self) -> str:
+        """run, node, first indexes, indexes behind the last"""
+        return self._drop_range(schema.notable)
+
+    @cached_property
     def put_notable(self) -> str:
         """run, node, indexes, state"""
         return self._upsert(schema.notable, _INSTANCE_KEY, lambda new: {"state": new.state})
@@ -226,6 +236,16 @@ class Statements:
     def _drop(self, table: Table) -> str:
         key = [table.c[name] == bindparam(f"p_{name}") for name in _INSTANCE_KEY]
         return self._compile(delete(table).where(*key), *(f"p_{name}" for name in _INSTANCE_KEY))
+
+    def _drop_range(self, table: Table) -> str:
+        key = table.c
+        statement = delete(table).where(
+            key.run == bindparam("p_run"),
+            key.node == bindparam("p_node"),
+            key.indexes >= bindparam("p_first"),
+            key.indexes < bindparam("p_behind"),
+        )
+        return self._compile(statement, "p_run", "p_node", "p_first", "p_behind")
 
     def _compile(self, statement: CompilerElement, *parameters: str) -> str:
         compiled = statement.compile(dialect=self._engine.dialect)

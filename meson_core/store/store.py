@@ -6,7 +6,6 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from sqlalchemy import select, update
 
 from meson_core.errors import StoreError
@@ -14,6 +13,7 @@ from meson_core.store import inbox, log, queries, schema
 from meson_core.store.database import Database
 from meson_core.store.dialect import dialect_for
 from meson_core.store.lease import Holder, Lease, this_process
+from meson_core.store.outline import Outline
 from meson_core.store.records import Wish
 from meson_core.store.versions import check_version
 from meson_core.store.writer import Writer
@@ -183,11 +183,11 @@ class Store:
         from meson_core.spec.plan import compile_plan  # noqa: PLC0415
 
         body = workflow_json.encode() if isinstance(workflow_json, str) else workflow_json
-        steps = [node.name for node in compile_plan(Workflow.model_validate_json(body)).nodes]
+        outline = Outline.of(compile_plan(Workflow.model_validate_json(body)))
         with self._database.write() as connection:
             connection.execute(
                 self._database.dialect.insert(schema.definitions)
-                .values(digest=digest, name=name, body=body, steps=msgspec.json.encode(steps))
+                .values(digest=digest, name=name, body=body, outline=outline.to_json())
                 .on_conflict_do_nothing()
             )
 
@@ -273,14 +273,14 @@ class Store:
         with self._database.read() as connection:
             return log.definition(connection, digest)
 
-    def steps(self, digest: str) -> list[str]:
-        """Dotted node names of a workflow version, by node number.
+    def outline(self, digest: str) -> Outline:
+        """The nodes of a workflow version: names, composites around them, numbers of indexes.
 
         Raises:
             NotFoundError: it was never put.
         """
         with self._database.read() as connection:
-            return log.steps(connection, digest)
+            return log.outline(connection, digest)
 
     # --- evaluation -------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
@@ -14,6 +15,7 @@ from meson_core.events import RunCreated, encode_frame
 from meson_core.spec.states import RunState, State
 from meson_core.store import schema
 from meson_core.store.instance_key import pack
+from meson_core.store.log import outline_of_run
 from meson_core.store.projection import project
 from meson_core.store.queries import number_of
 from meson_core.store.statements import Statements
@@ -69,7 +71,10 @@ class Writer:
             self._check_epoch(cursor, lease.cell, commit.epoch)
             dropped: list[_InstanceKey] = []
             if commit.runs:
-                rows = [project(run, self._number_of(connection, run, lease.cell, created)) for run in commit.runs]
+                rows = []
+                for run in commit.runs:
+                    number = self._number_of(connection, run, lease.cell, created)
+                    rows.append(project(run, number, partial(outline_of_run, connection, number)))
                 self._advance(cursor, commit.runs, rows)
                 self._append(cursor, commit.runs, rows)
                 dropped = self._project(cursor, rows)
@@ -149,6 +154,8 @@ class Writer:
             _run_many(cursor, statements.put_job, each.jobs)
             _run_many(cursor, statements.put_link, each.links)
             _run_many(cursor, statements.add_emitted, each.emitted)
+            _run_many(cursor, statements.drop_instances, each.dropped)
+            _run_many(cursor, statements.drop_notables, each.dropped)
             _run_many(cursor, statements.drop_notable, each.left)
             _run_many(cursor, statements.put_notable, each.notable)
         instances = rows[0].instances if len(rows) == 1 else [row for each in rows for row in each.instances]
@@ -258,18 +265,14 @@ def _create_run(connection: Connection, event: RunCreated, cell: str) -> int:
 
 def _learn(connection: Connection, dialect: Dialect, run: int) -> None:
     """Let a run that has ended teach how long its steps take."""
-    nodes, runs, definitions = schema.nodes.c, schema.runs.c, schema.definitions.c
-    described = connection.execute(
-        select(definitions.name, definitions.steps)
-        .join(schema.runs, runs.version == definitions.digest)
-        .where(runs.number == run)
-    ).one()
-    steps = msgspec.json.decode(described.steps, type=list[str])
+    nodes, runs = schema.nodes.c, schema.runs.c
     shown = connection.execute(
         select(nodes.node, nodes.succeeded, nodes.total_s).where(nodes.run == run, nodes.succeeded > 0)
     ).all()
     if not shown:
         return
+    workflow = connection.execute(select(runs.workflow).where(runs.number == run)).scalar_one()
+    steps = outline_of_run(connection, run).entries
     table = schema.durations.c
     new = dialect.insert(schema.durations)
     connection.execute(
@@ -281,7 +284,7 @@ def _learn(connection: Connection, dialect: Dialect, run: int) -> None:
             },
         ),
         [
-            {"workflow": described.name, "step": steps[row.node], "weight": row.succeeded, "total_s": row.total_s}
+            {"workflow": workflow, "step": steps[row.node].name, "weight": row.succeeded, "total_s": row.total_s}
             for row in shown
         ],
     )
