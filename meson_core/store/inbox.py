@@ -8,7 +8,8 @@ import msgspec
 from sqlalchemy import insert, select
 
 from meson_core.store import schema
-from meson_core.store.records import Wish, WishReceipt
+from meson_core.store.records import WishReceipt
+from meson_core.store.wishes import BODIES, Wish
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -40,7 +41,14 @@ def unhandled(connection: Connection, after: int, cell: str | None) -> list[Wish
     if cell is not None:
         statement = statement.where(table.cell == cell)
     return [
-        Wish(row.wish_id, row.at, row.by, row.what, row.run_id, msgspec.json.decode(row.body))
+        Wish(
+            wish_id=row.wish_id,
+            at=row.at,
+            by=row.by,
+            what=row.what,
+            run_id=row.run_id,
+            body=msgspec.json.decode(row.body, type=BODIES[row.what]),
+        )
         for row in connection.execute(statement)
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -94,34 +94,6 @@ class WaitRecord(msgspec.Struct, frozen=True, gc=False):
     waiting: int
     reason: str
     detail: Any
-
-
-# --- wishes -------------------------------------------------------------------------------------------------------
-
-
-WishKind: TypeAlias = Literal[
-    "start", "cancel", "pause", "resume", "hold", "release", "skip", "retry", "send", "settle"
-]
-
-
-class Wish(msgspec.Struct, frozen=True, gc=False):
-    """Something that a person or a program wants from the orchestrator of a cell.
-
-    Args:
-        wish_id: number in the inbox.
-        at: when it was made.
-        by: who made it.
-        what: which sort of wish.
-        run_id: the run it is about ("start": the id of the run to create).
-        body: JSON: the arguments.
-    """
-
-    wish_id: int
-    at: float
-    by: str
-    what: WishKind
-    run_id: str
-    body: Any
 
 
 # --- what queries answer ------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import select, update
 
@@ -14,8 +14,8 @@ from meson_core.store.database import Database
 from meson_core.store.dialect import dialect_for
 from meson_core.store.lease import Holder, Lease, this_process
 from meson_core.store.outline import Outline
-from meson_core.store.records import Wish
 from meson_core.store.versions import check_version
+from meson_core.store.wishes import Plain, Wish
 from meson_core.store.writer import Writer
 
 if TYPE_CHECKING:
@@ -39,10 +39,12 @@ if TYPE_CHECKING:
         RunRow,
         SampleRecord,
         WaitRecord,
-        WishKind,
         WishReceipt,
     )
     from meson_core.store.wake import Subscription, Topic, WakeUp
+    from meson_core.store.wishes import WishBody, WishKind
+
+_PLAIN = Plain()
 
 
 def open_store(where: str | Path, *, create: bool = True, read_only: bool = False) -> Store:
@@ -198,13 +200,13 @@ class Store:
 
     # --- the inbox --------------------------------------------------------------------------------------------------
 
-    def put_wish(self, what: WishKind, run_id: str, body: Any = None, *, by: str, cell: str) -> int:
+    def put_wish(self, what: WishKind, run_id: str, body: WishBody = _PLAIN, *, by: str, cell: str) -> int:
         """Leave a wish for the orchestrator of a cell, and wake it.
 
         Args:
-            what: as in `Wish`.
+            what: which sort of wish.
             run_id: the run it is about, or the id of the run to create.
-            body: JSON.
+            body: what it says, of the class that `wishes.BODIES` has for it.
             by: who wishes it.
             cell: whose orchestrator is to carry it out.
 
