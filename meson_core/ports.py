@@ -342,6 +342,7 @@ class SchedulerSetting:
         directory: where it may keep files (`.meson/` of the project or service).
         artifacts_url: where executors put artifacts.
         cursor: highest acknowledged fact sequence by executor id, from the store.
+        lost_after_s: seconds of silence after which an executor's attempts are lost.
     """
 
     cell: str
@@ -349,6 +350,7 @@ class SchedulerSetting:
     directory: Path
     artifacts_url: str
     cursor: Mapping[str, int]
+    lost_after_s: float = 15.0
 
 
 @dataclass(frozen=True, slots=True)
