@@ -54,6 +54,7 @@ _RUN = select(
     schema.runs.c.params,
     schema.runs.c.generation,
     schema.runs.c.cell,
+    schema.runs.c.results,
 )
 
 
@@ -72,6 +73,7 @@ def _run_rows(connection: Connection, statement: Select[Any]) -> list[RunRow]:
             params=_decode_params(row.params),
             generation=row.generation,
             cell=row.cell,
+            results=None if row.results is None else _decode_params(row.results),
         )
         for row in connection.execute(statement)
     ]

@@ -27,6 +27,7 @@ class RunCommit(msgspec.Struct, frozen=True, gc=False):
         counts: node → instances by state, for the nodes that changed.
         state: the run's state after it.
         snapshot: the engine's snapshot after it, when one is due.
+        results: JSON object of the workflow's outputs, in the frame in which the run succeeds.
     """
 
     run_id: str
@@ -36,6 +37,7 @@ class RunCommit(msgspec.Struct, frozen=True, gc=False):
     counts: dict[int, list[int]]
     state: RunState
     snapshot: bytes | None = None
+    results: bytes | None = None
 
 
 class WishReceipt(msgspec.Struct, frozen=True, gc=False):
@@ -114,6 +116,7 @@ class RunRow(msgspec.Struct, frozen=True):
     params: dict[str, Any]
     generation: int = 0
     cell: str = ""
+    results: dict[str, Any] | None = None
 
 
 class InstanceRow(msgspec.Struct, frozen=True):

@@ -103,6 +103,7 @@ runs = Table(
     Column("ended_at", Float),
     Column("seq", Integer, nullable=False),
     Column("generation", Integer, nullable=False),
+    Column("results", LargeBinary),
 )
 Index(
     "runs_unfinished",

@@ -54,7 +54,7 @@ class Statements:
 
     @cached_property
     def advance_run(self) -> str:
-        """state, code or None, ended_at, seq, generation or None; run, expected seq"""
+        """state, code or None, ended_at, seq, generation or None, results; run, expected seq"""
         runs = schema.runs.c
         statement = (
             update(schema.runs)
@@ -65,10 +65,11 @@ class Statements:
                 ended_at=bindparam("p_ended_at"),
                 seq=bindparam("p_seq"),
                 generation=func.coalesce(bindparam("p_generation"), runs.generation),
+                results=bindparam("p_results"),
             )
         )
         return self._compile(
-            statement, "p_state", "p_code", "p_ended_at", "p_seq", "p_generation", "p_run", "p_expected"
+            statement, "p_state", "p_code", "p_ended_at", "p_seq", "p_generation", "p_results", "p_run", "p_expected"
         )
 
     @cached_property

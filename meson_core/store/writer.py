@@ -116,6 +116,7 @@ class Writer:
                 run.events[-1].at if run.state.ended else None,
                 run.expected_seq + len(run.events),
                 projection.generation,
+                run.results,
                 projection.run,
                 run.expected_seq,
             )
@@ -127,7 +128,7 @@ class Writer:
         # Those that moved stand at their new number now; a log that is at another one is at fault, else the first.
         found = []
         for row in parameters:
-            cursor.execute(self._statements.seq, (row[5],))
+            cursor.execute(self._statements.seq, (row[6],))
             found.append((cursor.fetchone() or (0,))[0])
         at_fault = next((at for at, row in enumerate(parameters) if found[at] != row[3]), 0)
         run = runs[at_fault]
