@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from meson_core.expressions.values import LISTS, MAX_BITS, Work, told
+from meson_core.expressions.values import CONTAINERS, LISTS, MAX_BITS, Work, told
 
 
 def _add(work: Work, left: Any, right: Any) -> Any:
@@ -56,10 +56,14 @@ def _contains(item: Any, container: Any) -> bool:
         if type(item) is not str:
             message = f"cannot look for {told(item)} in a str"
             raise ValueError(message)
-    elif type(container) not in LISTS and not isinstance(container, Mapping):
+    elif isinstance(container, Mapping):
+        if type(item) in CONTAINERS:
+            message = f"cannot look for {told(item)} among the keys of a dict"
+            raise ValueError(message)
+    elif type(container) not in LISTS:
         message = f"cannot look for anything in {told(container)}"
         raise ValueError(message)
-    return item in container if not isinstance(container, Mapping) else type(item) is str and item in container
+    return item in container
 
 
 COMPARISONS: dict[type[ast.cmpop], tuple[str, Callable[[Any, Any], Any]]] = {

@@ -83,10 +83,9 @@ class _Inference:
             case ast.Dict():
                 self.joined(self.of(part) for part in node.keys if part is not None)
                 return dict_of(self.joined(self.of(value) for value in node.values))
-            case ast.Call():
-                return self.call(node)
             case _:
-                raise AssertionError(ast.dump(node))  # the compiler of expressions lets nothing else pass
+                assert isinstance(node, ast.Call)  # the compiler of expressions lets nothing else pass
+                return self.call(node)
 
     def wrong(self, node: ast.expr, message: str) -> Type:
         self.problems.append(f"`{ast.unparse(node)}`: {message}")

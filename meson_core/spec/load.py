@@ -192,7 +192,7 @@ def explain(error: ErrorDetails) -> Told:
         bound = context[
             {"greater_than_equal": "ge", "greater_than": "gt", "less_than_equal": "le", "less_than": "lt"}[kind]
         ]
-        return Told(f"must be {_BOUNDS[kind]} {bound}, {got}")
+        return Told(f"must be {_BOUNDS[kind]} {bound:g}, {got}")
     if kind == "string_pattern_mismatch" and context["pattern"] == model.NAME_PATTERN:
         return Told(f"a name has letters, digits and _, and does not begin with a digit, {got}")
     if kind == "string_too_long":

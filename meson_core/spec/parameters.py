@@ -76,10 +76,10 @@ def bind_parameters(
         elif name not in (texts or {}):
             problems.append(f"{name}: a value is needed ({parameter.type})")
     if problems:
-        count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
-        message = f"the parameters of {workflow!r} have {count}: " + "\n  ".join(
-            ["", *problems] if len(problems) > 1 else problems
-        )
+        if len(problems) == 1:
+            message = f"the parameters of {workflow!r} have a problem: {problems[0]}"
+        else:
+            message = "\n  ".join([f"the parameters of {workflow!r} have {len(problems)} problems:", *problems])
         hint = None if params else "the workflow declares no parameters"
         raise ParameterError(message, where=where, hint=hint)
     return bound

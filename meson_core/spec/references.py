@@ -369,31 +369,34 @@ class _Resolver:
 
     def lexical(self, name: str, scope: int) -> Reference | None:
         """What a bare name stands for by its place alone: a loop variable, a carried name or a parameter."""
-        for around in self.outwards(scope):
-            owner, depth = self.plan.scopes[around].owner, self.plan.scopes[around].depth
-            if owner == self.namespace[scope]:
-                known = name in workflow_of(self.plan, owner).params
-                return Reference(name, "param", owner, shared=depth) if known else None
-            spec = self.plan.nodes[owner].spec
+        for owner in self.around(scope):
+            spec, depth = self.plan.nodes[owner].spec, self.plan.nodes[owner].depth + 1
             if isinstance(spec, ForEach) and name in spec.variables:
                 return Reference(name, "variable", owner, shared=depth)
             if isinstance(spec, Repeat) and name in spec.carry and self.has_first(name, owner):
                 return Reference(name, "carry", owner, shared=depth)
-        return None
+        namespace = self.namespace[scope]
+        if name not in workflow_of(self.plan, namespace).params:
+            return None
+        return Reference(name, "param", namespace, shared=0 if namespace == ROOT else self.plan.nodes[namespace].depth)
 
     def has_first(self, name: str, repeat: int) -> bool:
         return self.lexical(name, self.plan.nodes[repeat].scope) is not None
 
     def lexical_names(self, scope: int) -> list[str]:
         names = list(workflow_of(self.plan, self.namespace[scope]).params)
-        for around in self.outwards(scope):
-            owner = self.plan.scopes[around].owner
-            if owner == self.namespace[scope]:
-                break
+        for owner in self.around(scope):
             spec = self.plan.nodes[owner].spec
             if isinstance(spec, ForEach):
                 names += spec.variables
         return names
+
+    def around(self, scope: int) -> Iterator[int]:
+        """The composites around a scope within its namespace, from the inside out."""
+        namespace = self.namespace[scope]
+        while (owner := self.plan.scopes[scope].owner) != namespace:
+            yield owner
+            scope = self.plan.nodes[owner].scope
 
     def unknown(self, name: str, scope: int, subject: str, where: Where | None) -> AuthoringError:
         namespace = self.namespace[scope]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meson_core.errors import (
@@ -239,9 +238,6 @@ class _Structure:
                 problem = check_value(binding.value, parse_type(declared))
                 if problem is not None:
                     self.add(WrongTypeError(f"{title}: input {name!r}: {problem}", where=where))
-        problem = check_value(step.options, ANY)
-        if problem is not None:
-            self.add(WrongTypeError(f"{title}: options: {problem}", where=where))
         if step.retry.max_backoff_s < step.retry.backoff_s:
             retry = step.retry
             message = f"{title}: retry: max_backoff_s {retry.max_backoff_s:g} is below backoff_s {retry.backoff_s:g}"
@@ -254,7 +250,7 @@ class _Structure:
             if name in (CPUS, MEMORY, DISK):
                 message = f"{title}: resources: {name} is a field of its own, not one of `other`"
                 self.add(SpecError(message, where=where))
-            if not math.isfinite(amount) or amount < 0:
+            if amount < 0:
                 self.add(SpecError(f"{title}: resources: {name} must be ≥ 0, got {amount:g}", where=where))
         for text in resources.constraints:
             subject = f"{title}: constraint"

@@ -136,6 +136,11 @@ def test_every_function_is_tested() -> None:
         ("s + n", "cannot evaluate `s + n`: + does not work on str 'abc' and int 3 (with s = 'abc', n = 3)"),
         ("none > 1", "cannot evaluate `none > 1`: > does not work on null and int 1 (with none = null)"),
         ("1 in s", "cannot evaluate `1 in s`: cannot look for int 1 in a str (with s = 'abc')"),
+        (
+            "items in step.metrics",
+            ("cannot evaluate `items in step.metrics`: cannot look for list [3, 1, 2] among the keys of a dict"
+            " (with items = [3, 1, 2], step.metrics = {'loss': 0.25})"),
+        ),
         ("1 in n", "cannot evaluate `1 in n`: cannot look for anything in int 3 (with n = 3)"),
         ("{n: 1}", "cannot evaluate `{n: 1}`: a key is a str, got int 3 (with n = 3)"),
         ("{items: 1}", "cannot evaluate `{items: 1}`: a key is a str, got list [3, 1, 2] (with items = [3, 1, 2])"),

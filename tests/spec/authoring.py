@@ -39,7 +39,9 @@ def subworkflow(name: str, inner: Data, **more: Any) -> Data:
 
 def workflow(*body: Data, name: str = "wf", **more: Any) -> Data:
     """A workflow; parameters that are texts are just types."""
-    params = {key: {"type": value} if isinstance(value, str) else value for key, value in more.pop("params", {}).items()}
+    params = {
+        key: {"type": value} if isinstance(value, str) else value for key, value in more.pop("params", {}).items()
+    }
     return {"name": name, "params": params, "body": list(body), **more}
 
 

@@ -5,30 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field
 
-from meson_core.errors import InvalidWorkflowError, PluginBrokenError, PluginMissingError
-from meson_core.spec import BrokenKind, KindFacts, Kinds, OptionProblem, check, load
+from meson_core.errors import InvalidWorkflowError
+from meson_core.spec import check, load
 from tests.spec.authoring import Data, choose, for_each, problems, repeat, step, subworkflow, workflow
 
 A = step("a", outputs="n: int, x: float, s: str, ok: bool, items: list[int], model: artifact, d: dict[float]")
 INNER = workflow(step("i", outputs="n: int"), name="inner", params={"alpha": "float"}, outputs={"n": "i.n"})
 
-
-class ShellOptions(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    script: str
-    shell: str = "bash"
-    env: dict[str, str] = Field(default_factory=dict)
-
-
-KINDS: Kinds = {
-    "shell": KindFacts.of("shell", ShellOptions),
-    "sql": KindFacts("sql", outputs={"rows": "int"}, open_outputs=False, inputs={"limit": "int"}),
-    "spark": BrokenKind("spark", "ImportError: no module named 'pyspark'", "meson-spark 0.2"),
-    "odd": KindFacts("odd", validate=lambda _: [OptionProblem((), "they never please")]),
-}
 
 MISTAKES: list[tuple[str, Data, list[str]]] = [
     # --- names -------------------------------------------------------------------------------------------------------
@@ -49,44 +33,58 @@ MISTAKES: list[tuple[str, Data, list[str]]] = [
         "a step and a parameter",
         workflow(step("alpha"), params={"alpha": "int"}),
         [
-            "step 'alpha' has the name of a parameter of workflow 'wf'"
-            "\n  hint: rename one: expressions could not tell them apart"
+            (
+                "step 'alpha' has the name of a parameter of workflow 'wf'"
+                "\n  hint: rename one: expressions could not tell them apart"
+            )
         ],
     ),
     (
         "a loop variable and a parameter",
         workflow(for_each("f", {"alpha": [1]}, step("b")), params={"alpha": "int"}),
         [
-            "for_each 'f': loop variable 'alpha' has the name of a parameter of workflow 'wf'"
-            "\n  hint: rename one: expressions could not tell them apart"
+            (
+                "for_each 'f': loop variable 'alpha' has the name of a parameter of workflow 'wf'"
+                "\n  hint: rename one: expressions could not tell them apart"
+            )
         ],
     ),
     (
         "a loop variable and a step",
         workflow(step("v"), for_each("f", {"v": [1]}, step("b"))),
         [
-            "for_each 'f': loop variable 'v' has the name of step 'v'"
-            "\n  hint: rename one: expressions could not tell them apart"
+            (
+                "for_each 'f': loop variable 'v' has the name of step 'v'"
+                "\n  hint: rename one: expressions could not tell them apart"
+            )
         ],
     ),
     (
         "a loop variable and one around it",
         workflow(for_each("f", {"v": [1]}, for_each("g", {"v": [1]}, step("b")))),
         [
-            "for_each 'g': loop variable 'v' has the name of the loop variable of for_each 'f' around it"
-            "\n  hint: rename one: expressions could not tell them apart"
+            (
+                "for_each 'g': loop variable 'v' has the name of the loop variable of for_each 'f' around it"
+                "\n  hint: rename one: expressions could not tell them apart"
+            )
         ],
     ),
     (
         "a word of the language",
         workflow(step("import"), for_each("f", {"true": [1]}, step("b")), params={"lambda": "int"}),
         [
-            "workflow 'wf': parameter 'lambda': that is a word of the expression language"
-            "\n  hint: expressions could not refer to it; take another name",
-            "step 'import': that is a word of the expression language"
-            "\n  hint: expressions could not refer to it; take another name",
-            "for_each 'f': loop variable 'true': that is a word of the expression language"
-            "\n  hint: expressions could not refer to it; take another name",
+            (
+                "workflow 'wf': parameter 'lambda': that is a word of the expression language"
+                "\n  hint: expressions could not refer to it; take another name"
+            ),
+            (
+                "step 'import': that is a word of the expression language"
+                "\n  hint: expressions could not refer to it; take another name"
+            ),
+            (
+                "for_each 'f': loop variable 'true': that is a word of the expression language"
+                "\n  hint: expressions could not refer to it; take another name"
+            ),
         ],
     ),
     # --- after -------------------------------------------------------------------------------------------------------
@@ -115,8 +113,10 @@ MISTAKES: list[tuple[str, Data, list[str]]] = [
         "a cycle by hand",
         workflow(step("a", after=["c"]), step("b", after=["a"]), step("c", after=["b"]), step("d", after=["c"])),
         [
-            "step 'a' → step 'b' → step 'c' → step 'a': these wait for each other"
-            "\n  hint: step 'a' comes after 'c'; step 'b' comes after 'a'; step 'c' comes after 'b'"
+            (
+                "step 'a' → step 'b' → step 'c' → step 'a': these wait for each other"
+                "\n  hint: step 'a' comes after 'c'; step 'b' comes after 'a'; step 'c' comes after 'b'"
+            )
         ],
     ),
     (
@@ -126,8 +126,10 @@ MISTAKES: list[tuple[str, Data, list[str]]] = [
             step("b", outputs="items: list[int]", inputs={"x": "sum(a.n)"}),
         ),
         [
-            "for_each 'f' → step 'b' → for_each 'f': these wait for each other"
-            "\n  hint: for_each 'f': variable 'v' is `b.items`; step 'b': input 'x' is `a.n`"
+            (
+                "for_each 'f' → step 'b' → for_each 'f': these wait for each other"
+                "\n  hint: for_each 'f': variable 'v' is `b.items`; step 'b': input 'x' is `a.n`"
+            )
         ],
     ),
     (
@@ -138,18 +140,24 @@ MISTAKES: list[tuple[str, Data, list[str]]] = [
             repeat("r", "False", step("c", after=["d"]), step("d", after=["c"])),
         ),
         [
-            "step 'a' → step 'b' → step 'a': these wait for each other"
-            "\n  hint: step 'a' comes after 'b'; step 'b' comes after 'a'",
-            "step 'c' → step 'd' → step 'c': these wait for each other"
-            "\n  hint: step 'c' comes after 'd'; step 'd' comes after 'c'",
+            (
+                "step 'a' → step 'b' → step 'a': these wait for each other"
+                "\n  hint: step 'a' comes after 'b'; step 'b' comes after 'a'"
+            ),
+            (
+                "step 'c' → step 'd' → step 'c': these wait for each other"
+                "\n  hint: step 'c' comes after 'd'; step 'd' comes after 'c'"
+            ),
         ],
     ),
     (
         "a reference to itself",
         workflow(step("a", outputs="n: int", inputs={"x": "a.n"})),
         [
-            "step 'a': input 'x': `a.n`: step 'a' refers to itself"
-            "\n  hint: in a repeat, carry hands a value to the next iteration"
+            (
+                "step 'a': input 'x': `a.n`: step 'a' refers to itself"
+                "\n  hint: in a repeat, carry hands a value to the next iteration"
+            )
         ],
     ),
     # --- unknown names in expressions --------------------------------------------------------------------------------
@@ -162,26 +170,34 @@ MISTAKES: list[tuple[str, Data, list[str]]] = [
         "an unknown parameter",
         workflow(A, step("b", inputs={"x": "alhpa * 2"}), params={"alpha": "float"}),
         [
-            "step 'b': input 'x': `alhpa * 2`: there is no step, parameter or loop variable 'alhpa'"
-            "\n  hint: did you mean 'alpha'?"
+            (
+                "step 'b': input 'x': `alhpa * 2`: there is no step, parameter or loop variable 'alhpa'"
+                "\n  hint: did you mean 'alpha'?"
+            )
         ],
     ),
     (
         "an unknown step",
         workflow(step("train", outputs="n: int"), outputs={"best": "tarin.n"}),
         [
-            "workflow 'wf': output 'best': `tarin.n`: there is no step, parameter or loop variable 'tarin'"
-            "\n  hint: did you mean 'train'?"
+            (
+                "workflow 'wf': output 'best': `tarin.n`: there is no step, parameter or loop variable 'tarin'"
+                "\n  hint: did you mean 'train'?"
+            )
         ],
     ),
     (
         "a step as a value",
         workflow(A, step("c"), step("b", inputs={"x": "a", "y": "c[0]"})),
         [
-            "step 'b': input 'x': `a`: step 'a' is not a value; an expression names one of its outputs"
-            "\n  hint: write a.n",
-            "step 'b': input 'y': `c[0]`: step 'c' is not a value; an expression names one of its outputs"
-            "\n  hint: it declares no outputs",
+            (
+                "step 'b': input 'x': `a`: step 'a' is not a value; an expression names one of its outputs"
+                "\n  hint: write a.n"
+            ),
+            (
+                "step 'b': input 'y': `c[0]`: step 'c' is not a value; an expression names one of its outputs"
+                "\n  hint: it declares no outputs"
+            ),
         ],
     ),
     (
@@ -202,16 +218,20 @@ MISTAKES: list[tuple[str, Data, list[str]]] = [
         "a loop variable from outside",
         workflow(for_each("f", {"v": [1]}, step("b")), step("c", inputs={"x": "v"})),
         [
-            "step 'c': input 'x': `v`: 'v' is a loop variable of for_each 'f' and is seen only inside it"
-            "\n  hint: a step inside can hand it on as an output"
+            (
+                "step 'c': input 'x': `v`: 'v' is a loop variable of for_each 'f' and is seen only inside it"
+                "\n  hint: a step inside can hand it on as an output"
+            )
         ],
     ),
     (
         "the other branch",
         workflow(choose("c", ("true", [step("b", outputs="n: int")]), otherwise=[step("d", inputs={"x": "b.n"})])),
         [
-            "step 'd': input 'x': `b.n`: step 'b' is in another branch of choose 'c'; only one of them is taken"
-            "\n  hint: refer to something before the choose, or to both from after it"
+            (
+                "step 'd': input 'x': `b.n`: step 'b' is in another branch of choose 'c'; only one of them is taken"
+                "\n  hint: refer to something before the choose, or to both from after it"
+            )
         ],
     ),
     (
@@ -224,26 +244,34 @@ MISTAKES: list[tuple[str, Data, list[str]]] = [
             )
         ),
         [
-            "repeat 'r': until: `b.n > 1`: step 'b' is in another branch of choose 'c'; only one of them is taken"
-            "\n  hint: refer to something before the choose, or to both from after it",
-            "for_each 'f': variable 'v': `[b.n]`: step 'b' is in another branch of choose 'c'; only one of them is taken"
-            "\n  hint: refer to something before the choose, or to both from after it",
+            (
+                "repeat 'r': until: `b.n > 1`: step 'b' is in another branch of choose 'c'; only one of them is taken"
+                "\n  hint: refer to something before the choose, or to both from after it"
+            ),
+            (
+                "for_each 'f': variable 'v': `[b.n]`: step 'b' is in another branch of choose 'c'; only one of them is taken"
+                "\n  hint: refer to something before the choose, or to both from after it"
+            ),
         ],
     ),
     (
         "a condition on what it decides",
         workflow(choose("c", ("b.ok", [step("b", outputs="ok: bool")]))),
         [
-            "choose 'c': when 1: `b.ok`: step 'b' is inside choose 'c', which this decides on before it starts"
-            "\n  hint: refer to something that comes before it"
+            (
+                "choose 'c': when 1: `b.ok`: step 'b' is inside choose 'c', which this decides on before it starts"
+                "\n  hint: refer to something that comes before it"
+            )
         ],
     ),
     (
         "items from inside",
         workflow(for_each("f", {"v": "b.items"}, step("b", outputs="items: list[int]"))),
         [
-            "for_each 'f': variable 'v': `b.items`: step 'b' is inside for_each 'f', which this decides on before it starts"
-            "\n  hint: refer to something that comes before it"
+            (
+                "for_each 'f': variable 'v': `b.items`: step 'b' is inside for_each 'f', which this decides on before it starts"
+                "\n  hint: refer to something that comes before it"
+            )
         ],
     ),
     (
@@ -261,10 +289,14 @@ MISTAKES: list[tuple[str, Data, list[str]]] = [
             params={"beta": "int"},
         ),
         [
-            "step 'i': input 'x': `a.n`: step 'a' is outside of subworkflow 'sub'"
-            "\n  hint: give the subworkflow a parameter, and pass the value as its input",
-            "step 'i': input 'y': `beta`: 'beta' is a parameter outside of subworkflow 'sub'"
-            "\n  hint: give the subworkflow a parameter of that name, and pass the value as its input",
+            (
+                "step 'i': input 'x': `a.n`: step 'a' is outside of subworkflow 'sub'"
+                "\n  hint: give the subworkflow a parameter, and pass the value as its input"
+            ),
+            (
+                "step 'i': input 'y': `beta`: 'beta' is a parameter outside of subworkflow 'sub'"
+                "\n  hint: give the subworkflow a parameter of that name, and pass the value as its input"
+            ),
         ],
     ),
     # --- repeat ------------------------------------------------------------------------------------------------------
@@ -272,16 +304,20 @@ MISTAKES: list[tuple[str, Data, list[str]]] = [
         "until sees only what is outside",
         workflow(A, repeat("r", "a.ok", step("b", outputs="ok: bool"))),
         [
-            "repeat 'r': until `a.ok` sees nothing of the iteration that ended, so it could never change"
-            "\n  hint: refer to something inside the loop: b.ok"
+            (
+                "repeat 'r': until `a.ok` sees nothing of the iteration that ended, so it could never change"
+                "\n  hint: refer to something inside the loop: b.ok"
+            )
         ],
     ),
     (
         "until is always true",
         workflow(repeat("r", "True", step("b"))),
         [
-            "repeat 'r': until `True` sees nothing of the iteration that ended, so it could never change"
-            "\n  hint: no step inside the loop has an output"
+            (
+                "repeat 'r': until `True` sees nothing of the iteration that ended, so it could never change"
+                "\n  hint: no step inside the loop has an output"
+            )
         ],
     ),
     (
@@ -294,14 +330,20 @@ MISTAKES: list[tuple[str, Data, list[str]]] = [
     (
         "a subworkflow without outputs",
         workflow(repeat("r", "i.n > 3", subworkflow("sub", workflow(step("i", outputs="n: int"), name="inner")))),
-        ["repeat 'r': until: `i.n > 3`: step 'i' is inside subworkflow 'sub'\n  hint: that shows only its outputs: none"],
+        [
+            "repeat 'r': until: `i.n > 3`: step 'i' is inside subworkflow 'sub'\n  hint: that shows only its outputs: none"
+        ],
     ),
     (
         "a carried name that stands for nothing",
-        workflow(repeat("r", "b.n > alpha", step("b", outputs="n: int"), carry={"alhpa": "b.n"}), params={"alpha": "int"}),
+        workflow(
+            repeat("r", "b.n > alpha", step("b", outputs="n: int"), carry={"alhpa": "b.n"}), params={"alpha": "int"}
+        ),
         [
-            "repeat 'r' carries 'alhpa', but no parameter or loop variable around it has that name"
-            "\n  hint: did you mean 'alpha'?"
+            (
+                "repeat 'r' carries 'alhpa', but no parameter or loop variable around it has that name"
+                "\n  hint: did you mean 'alpha'?"
+            )
         ],
     ),
     (
@@ -310,6 +352,36 @@ MISTAKES: list[tuple[str, Data, list[str]]] = [
             repeat("r", "b.n > 1", step("b", outputs="n: int"), carry={"alpha": "str(b.n)"}), params={"alpha": "float"}
         ),
         ["repeat 'r': carry 'alpha': `str(b.n)` gives str, float is needed"],
+    ),
+    (
+        "a wrong carried name, used",
+        workflow(repeat("r", "alhpa > b.n", step("b", outputs="n: int"), carry={"alhpa": "b.n"})),
+        [
+            (
+                "repeat 'r': until: `alhpa > b.n`: there is no step, parameter or loop variable 'alhpa'"
+                "\n  hint: there are: b, r"
+            ),
+            (
+                "repeat 'r' carries 'alhpa', but no parameter or loop variable around it has that name"
+                "\n  hint: there are none here"
+            ),
+        ],
+    ),
+    (
+        "a wrong name in a loop",
+        workflow(
+            for_each("f", {"region": "nope"}, repeat("r", "False", step("b", inputs={"x": "regoin", "y": "region"})))
+        ),
+        [
+            (
+                "for_each 'f': variable 'region': `nope`: there is no step, parameter or loop variable 'nope'"
+                "\n  hint: there are: b, f, r"
+            ),
+            (
+                "step 'b': input 'x': `regoin`: there is no step, parameter or loop variable 'regoin'"
+                "\n  hint: did you mean 'region'?"
+            ),
+        ],
     ),
     # --- types -------------------------------------------------------------------------------------------------------
     (
@@ -332,15 +404,19 @@ MISTAKES: list[tuple[str, Data, list[str]]] = [
         "zipped lists of unequal length",
         workflow(for_each("f", {"v": [1, 2], "w": [1]}, step("b"), mode="zipped")),
         [
-            "for_each 'f': zipped variables need as many items each: v has 2, w has 1"
-            "\n  hint: make them equally long, or use mode: crossed"
+            (
+                "for_each 'f': zipped variables need as many items each: v has 2, w has 1"
+                "\n  hint: make them equally long, or use mode: crossed"
+            )
         ],
     ),
     (
         "inputs of another type",
         workflow(
             A,
-            step("b", input_types={"x": "float", "y": "int", "m": "artifact"}, inputs={"x": "a.s", "y": 2.5, "m": "a.n"}),
+            step(
+                "b", input_types={"x": "float", "y": "int", "m": "artifact"}, inputs={"x": "a.s", "y": 2.5, "m": "a.n"}
+            ),
         ),
         [
             "step 'b': input 'y': expected int, got float 2.5",
@@ -372,16 +448,21 @@ MISTAKES: list[tuple[str, Data, list[str]]] = [
         "types that are none",
         workflow(
             step("b", outputs="n: integer", input_types={"x": "strin", "y": "foo"}, inputs={"x": 1, "y": "b.n"}),
+            step("c", input_types={"x": "int"}, inputs={"x": "alpha"}),
             params={"alpha": "list[flaot]"},
         ),
         [
             "workflow 'wf': parameter 'alpha': 'list[flaot]' is not a type\n  hint: did you mean 'float'?",
             "step 'b': output 'n': 'integer' is not a type\n  hint: did you mean 'int'?",
             "step 'b': input 'x': 'strin' is not a type\n  hint: did you mean 'str'?",
-            "step 'b': input 'y': 'foo' is not a type"
-            "\n  hint: there are: any, bool, int, float, str, artifact, list[…], dict[…]",
-            "step 'b': input 'y': `b.n`: step 'b' refers to itself"
-            "\n  hint: in a repeat, carry hands a value to the next iteration",
+            (
+                "step 'b': input 'y': 'foo' is not a type"
+                "\n  hint: there are: any, bool, int, float, str, artifact, list[…], dict[…]"
+            ),
+            (
+                "step 'b': input 'y': `b.n`: step 'b' refers to itself"
+                "\n  hint: in a repeat, carry hands a value to the next iteration"
+            ),
         ],
     ),
     (
@@ -401,11 +482,15 @@ MISTAKES: list[tuple[str, Data, list[str]]] = [
         ),
         [
             "subworkflow 's1': workflow 'inner' has no parameter 'alhpa'\n  hint: did you mean 'alpha'?",
-            "subworkflow 's1': parameter 'alpha' of workflow 'inner' needs a value"
-            "\n  hint: add it to `inputs`, or give the parameter a default",
+            (
+                "subworkflow 's1': parameter 'alpha' of workflow 'inner' needs a value"
+                "\n  hint: add it to `inputs`, or give the parameter a default"
+            ),
             "subworkflow 's4': input 'alpha': expected float, got list [1]",
-            "subworkflow 's2': input 'alpha': `x + 1`: there is no step, parameter or loop variable 'x'"
-            "\n  hint: there are: a, s1, s2, s3, s4",
+            (
+                "subworkflow 's2': input 'alpha': `x + 1`: there is no step, parameter or loop variable 'x'"
+                "\n  hint: there are: a, s1, s2, s3, s4"
+            ),
             "subworkflow 's3': input 'alpha': `a.s` gives str, float is needed",
         ],
     ),
@@ -425,8 +510,10 @@ MISTAKES: list[tuple[str, Data, list[str]]] = [
             "step 'b': resources: cpus is a field of its own, not one of `other`",
             "step 'b': resources: gpus must be ≥ 0, got -1",
             "step 'b': constraint `zone = 'a'`: invalid syntax, at column 6\n  hint: compare with ==",
-            "step 'b': constraint `3 > 2` names no attribute of an offer, so that it says nothing"
-            '\n  hint: write for example zone == "a", or gpus >= 1',
+            (
+                "step 'b': constraint `3 > 2` names no attribute of an offer, so that it says nothing"
+                '\n  hint: write for example zone == "a", or gpus >= 1'
+            ),
             "step 'b': constraint `zone.x == 'a'`: zone has no parts; attributes are plain values",
             "step 'b': constraint `'a' - zone > 1`: `'a' - zone`: a str and an any do not go together",
         ],
@@ -456,94 +543,6 @@ MISTAKES: list[tuple[str, Data, list[str]]] = [
 def test_mistakes(data: Data, expected: list[str]) -> None:
     """Every mistake gives its message, and no other."""
     assert problems(data) == expected
-
-
-PLUGINS: list[tuple[str, Data, list[str]]] = [
-    (
-        "a kind that is not installed",
-        step("b", kind="shel"),
-        ["step 'b': no step kind 'shel' is installed\n  hint: did you mean 'shell'? (did not load: spark)"],
-    ),
-    (
-        "a kind that is like nothing",
-        step("b", kind="kubernetes"),
-        [
-            "step 'b': no step kind 'kubernetes' is installed"
-            "\n  hint: installed are: odd, shell, sql (did not load: spark)"
-        ],
-    ),
-    (
-        "a kind whose plugin is broken",
-        step("b", kind="spark"),
-        [
-            "step 'b': the plugin 'spark' of its kind is installed, but did not load: "
-            "ImportError: no module named 'pyspark'\n  hint: `mesonctl plugins doctor` tells more"
-        ],
-    ),
-    (
-        "options",
-        step("b", options={"scirpt": "x", "env": {"A": 1}}),
-        [
-            "step 'b': option script: is missing",
-            "step 'b': option env → A: must be a text, got 1",
-            "step 'b': option scirpt: there is no such option\n  hint: did you mean 'script'?",
-        ],
-    ),
-    (
-        "an option that is like nothing",
-        step("b", options={"script": "x", "zzz": 1}),
-        ["step 'b': option zzz: there is no such option\n  hint: there are: script, shell, env"],
-    ),
-    ("options as a whole", step("b", kind="odd"), ["step 'b': options: they never please"]),
-    (
-        "an output that the kind does not have",
-        step("b", kind="sql", outputs="row: int"),
-        ["step 'b': steps of kind 'sql' have no output 'row'\n  hint: did you mean 'rows'?"],
-    ),
-    (
-        "an input whose type the kind fixes",
-        step("b", kind="sql", inputs={"limit": "'x'"}),
-        ["step 'b': input 'limit': `'x'` gives str, int is needed"],
-    ),
-    (
-        "a value whose type the kind fixes",
-        step("b", kind="sql", inputs={"limit": 2.5}),
-        ["step 'b': input 'limit': expected int, got float 2.5"],
-    ),
-]
-
-
-@pytest.mark.parametrize(("data", "expected"), [case[1:] for case in PLUGINS], ids=[case[0] for case in PLUGINS])
-def test_plugins(data: Data, expected: list[str]) -> None:
-    """A missing or broken plugin, and options that a kind does not take, are found before the run."""
-    assert problems(workflow(data), KINDS) == expected
-
-
-def test_plugins_are_errors_of_plugins() -> None:
-    """Whoever handles a missing plugin can ask the problem for its name."""
-    with pytest.raises(InvalidWorkflowError) as caught:
-        check(load(workflow(step("a", kind="spark"), step("b", kind="hive"))), KINDS)
-
-    broken, missing = caught.value.problems
-    assert isinstance(broken, PluginBrokenError)
-    assert (broken.plugin, broken.distribution) == ("spark", "meson-spark 0.2")
-    assert isinstance(missing, PluginMissingError)
-    assert missing.plugin == "hive"
-
-
-def test_no_kinds_at_all() -> None:
-    assert problems(workflow(step("a")), {}) == ["step 'a': no step kind 'shell' is installed\n  hint: installed are: none"]
-
-
-def test_kinds_give_outputs() -> None:
-    """Outputs that the kind fixes are there without being declared, and stay in the checked workflow."""
-    data = workflow(step("q", kind="sql"), step("b", inputs={"x": "q.rows"}, options={"script": "x"}))
-    done = check(load(data), KINDS)
-
-    assert done.body[0].model_dump()["outputs"] == {"rows": "int"}
-    assert done.body[1].after == ("q",)
-    assert check(done, KINDS) == done
-    assert check(done) == done
 
 
 def test_problems_are_in_the_order_of_the_file() -> None:
