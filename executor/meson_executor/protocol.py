@@ -91,7 +91,7 @@ earlier attempt's job; all others that a foreign KILL or a dead host takes along
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 VERSION = 1
 #: Longest line that either side accepts, in bytes; a longer one ends the session.
@@ -105,8 +105,8 @@ STARTED_AFTER_S = 0.02
 #: Largest outputs object of one attempt, in bytes of JSON; larger things go through `ctx.put`.
 MAX_OUTPUTS = 64 * 1024
 
-Key = Tuple[str, Tuple[int, ...], int]
-Message = Dict[str, Any]
+Key = tuple[str, tuple[int, ...], int]
+Message = dict[str, Any]
 
 _dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
@@ -131,7 +131,7 @@ def decode(line: bytes) -> Message:
     try:
         message = json.loads(line)
     except ValueError as error:
-        raise WireError("not JSON: %s" % error) from None
+        raise WireError(f"not JSON: {error}") from None
     if not isinstance(message, dict) or not isinstance(message.get("t"), str):
         raise WireError("not a message: %.80r" % line)
     return message
@@ -156,10 +156,10 @@ class LineBuffer:
     __slots__ = ("_parts", "_size")
 
     def __init__(self) -> None:
-        self._parts: List[bytes] = []
+        self._parts: list[bytes] = []
         self._size = 0
 
-    def feed(self, data: bytes) -> List[bytes]:
+    def feed(self, data: bytes) -> list[bytes]:
         """The lines that `data` completes, without their newlines.
 
         Raises:
@@ -184,9 +184,9 @@ class LineBuffer:
 def failure(
     reason: str,
     message: str,
-    exit_code: Optional[int] = None,
-    signal: Optional[str] = None,
-    traceback: Optional[str] = None,
+    exit_code: int | None = None,
+    signal: str | None = None,
+    traceback: str | None = None,
 ) -> Message:
     """A failure object; fields that do not apply are left out."""
     found: Message = {"reason": reason, "message": message}

@@ -1,0 +1,462 @@
+"""Owns program attempts: a process in a session of its own, its output, its files, its end.
+
+An attempt's paths are made up before anything is there: `work/<n>` is its folder and the only thing that must exist;
+`work/<n>.inputs`, `.outputs`, `.progress`, `.messages` lie beside it and come to be when they are used. A folder that is
+still empty at the end serves the next attempt.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+from meson_executor.fencing import ATTEMPT_VARIABLE, Journal, Sweeper, boot_ticks
+from meson_executor.logs import STDERR, STDOUT, Logs
+from meson_executor.loop import EDGE, READ, Loop
+from meson_executor.processes import Reaper, Spawner, signal_name
+from meson_executor.progress import ProgressFile
+from meson_executor.protocol import Key, Message, failure
+from meson_executor.secrets import SecretMissingError, Secrets
+from meson_executor.texts import Filler, LaunchError
+from meson_runtime.artifacts import ArtifactMissingError, FileStore
+from meson_runtime.outputs import MAX_OUTPUTS, OutputError, check, dumps
+
+if TYPE_CHECKING:
+    from meson_executor.executor import Executor
+    from meson_executor.files import Putter
+    from meson_executor.limits import Guard, MemoryLimits
+    from meson_executor.orders import Attempt
+
+_PIPE_SIZE = 65536
+#: Reads from one process in a row, before others get their turn.
+_READS = 8
+#: A signal from outside, as a machine that goes down or runs out of memory sends it: not the program's doing.
+_FOREIGN = (signal.SIGKILL, signal.SIGTERM)
+#: What a system says of a program that cannot be one; anything else is this machine's trouble.
+_THEIR_ERRORS = frozenset(
+    (
+        errno.ENOENT,
+        errno.EACCES,
+        errno.ENOEXEC,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.E2BIG,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+    )
+)
+
+
+class Process:
+    """One program at work."""
+
+    __slots__ = ("attempt", "ended", "err", "folder", "guard", "marker", "out", "pid", "prefix", "progress", "stops")
+
+    def __init__(self, attempt: Attempt, prefix: str) -> None:
+        self.attempt = attempt
+        self.prefix = prefix
+        self.folder = prefix
+        self.marker = f"{ATTEMPT_VARIABLE}={attempt.marker}"
+        self.pid = 0
+        self.out = -1
+        self.err = -1
+        self.ended = 0.0
+        self.guard: Guard | None = None
+        self.progress: ProgressFile | None = None
+        #: When KILL follows TERM, once it is being stopped (monotonic).
+        self.stops: float | None = None
+
+
+class Programs:
+    """Runs program attempts.
+
+    Args:
+        directory: for work folders; what an earlier incarnation left there is removed.
+        environment: what every program inherits.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        executor: Executor,
+        spawner: Spawner,
+        reaper: Reaper,
+        journal: Journal,
+        sweeper: Sweeper,
+        logs: Logs,
+        putter: Putter,
+        limits: MemoryLimits,
+        secrets: Secrets,
+        store: FileStore | None,
+        directory: str,
+        environment: dict[bytes, bytes],
+    ) -> None:
+        self._loop = loop
+        self._executor = executor
+        self._spawner = spawner
+        self._reaper = reaper
+        self._journal = journal
+        self._sweeper = sweeper
+        self._logs = logs
+        self._putter = putter
+        self._limits = limits
+        self._secrets = secrets
+        self._store = store
+        self._directory = directory
+        self._environment = environment
+        self._running: dict[Key, Process] = {}
+        self._folders: list[str] = []
+        self._count = 0
+        self._found: dict[tuple[str, str], str] = {}
+        shutil.rmtree(directory, ignore_errors=True)
+        os.makedirs(directory, mode=0o700)
+        self._nothing = os.path.join(directory, "nothing.json")
+        with open(self._nothing, "w", encoding="ascii") as file:
+            file.write("{}")
+
+    # --- the runner -----------------------------------------------------------------------------------------------
+
+    def start(self, attempt: Attempt) -> None:
+        process = Process(attempt, self._folder())
+        attempt.runner = process
+        try:
+            self._spawn(process)
+        except (LaunchError, SecretMissingError, ValueError) as error:
+            self._not_started(process, "user", str(error))
+        except ArtifactMissingError as error:
+            self._not_started(process, "platform", str(error))
+        except OSError as error:
+            theirs = error.errno in _THEIR_ERRORS and error.filename != attempt.template.project
+            self._not_started(process, "user" if theirs else "platform", str(error))
+
+    def stop(self, attempt: Attempt, grace_s: float) -> None:
+        process: Process = attempt.runner
+        if not process.pid:
+            return  # it has ended, and its outputs are being stored
+        at = time.monotonic() + grace_s
+        if process.stops is None:
+            self._sweeper.signal(process.marker, process.pid, signal.SIGTERM)
+        elif at >= process.stops:
+            return
+        process.stops = at
+        self._loop.after(grace_s, lambda: self._kill(process))
+
+    def deliver(self, attempt: Attempt, name: str, value: Any) -> None:
+        process: Process = attempt.runner
+        try:
+            with open(process.prefix + ".messages", "a", encoding="utf-8") as file:
+                file.write(json.dumps({"name": name, "value": value}) + "\n")
+        except OSError as error:
+            self._logs.note(attempt.key, f"a message could not be delivered: {error}")
+
+    def samples(self) -> list[tuple[Key, float | None, str | None]]:
+        found = []
+        for key, process in self._running.items():
+            if process.progress is not None:
+                news = process.progress.read()
+                self._report(process, news.facts)
+                if news.fraction is not None or news.message is not None:
+                    found.append((key, news.fraction, news.message))
+        return found
+
+    # --- starting -------------------------------------------------------------------------------------------------
+
+    def _spawn(self, process: Process) -> None:
+        attempt = process.attempt
+        template = attempt.template
+        work = template.work
+        filler = Filler(attempt.inputs, self._store, self._secrets, lambda what: self._path(process, what))
+        env = self._variables(process, filler)
+        for name, text in work.get("env", {}).items():
+            env[os.fsencode(name)] = os.fsencode(filler.fill(text, f"the variable {name}"))
+        for name, text in work.get("files", {}).items():
+            _write(process.folder, name, filler.fill(text, f"the file {name}"))
+        argv = [
+            os.fsencode(filler.fill(text, "argument %d" % index, secret=False))
+            for index, text in enumerate(work["argv"])
+        ]
+        cwd = template.project if work.get("cwd") == "project" and template.project else process.folder
+        path = self._which(os.fsdecode(argv[0]), os.fsdecode(env.get(b"PATH", b"")), cwd)
+        if template.memory:
+            if not os.access(path, os.X_OK):
+                raise LaunchError(f"{path} is not there, or is no program")
+            process.guard = self._limits.guard(attempt)
+            path, argv = process.guard.enter(path, argv)
+        out, out_theirs = os.pipe()
+        err, err_theirs = os.pipe()
+        earliest = boot_ticks()
+        try:
+            process.pid = self._spawner.spawn(path, argv, env, cwd, out_theirs, err_theirs)
+        except BaseException:
+            os.close(out)
+            os.close(err)
+            raise
+        finally:
+            os.close(out_theirs)
+            os.close(err_theirs)
+        self._journal.add(process.pid, earliest)
+        process.out, process.err = out, err
+        process.progress = ProgressFile(process.prefix + ".progress")
+        os.set_blocking(out, False)
+        os.set_blocking(err, False)
+        self._loop.watch(out, lambda _events: self._on_output(process, process.out, STDOUT), READ | EDGE)
+        self._loop.watch(err, lambda _events: self._on_output(process, process.err, STDERR), READ | EDGE)
+        self._running[attempt.key] = process
+        if process.guard is not None:
+            process.guard.watch(process.pid)
+        self._executor.began(attempt, time.time())
+        self._reaper.watch(process.pid, lambda status: self._on_end(process, status))
+
+    def _variables(self, process: Process, filler: Filler) -> dict[bytes, bytes]:
+        attempt = process.attempt
+        env = dict(self._environment)
+        prefix = os.fsencode(process.prefix)
+        env[b"MESON_ATTEMPT"] = attempt.marker.encode()
+        env[b"MESON_RUN"] = attempt.key[0].encode()
+        env[b"MESON_STEP"] = attempt.template.step.encode()
+        env[b"MESON_JOB_KEY"] = str(attempt.order.get("job") or "").encode()
+        env[b"MESON_WORK"] = prefix
+        env[b"MESON_OUTPUTS"] = prefix + b".outputs"
+        env[b"MESON_PROGRESS"] = prefix + b".progress"
+        env[b"MESON_MESSAGES"] = prefix + b".messages"
+        if attempt.template.project:
+            env[b"MESON_PROJECT"] = os.fsencode(attempt.template.project)
+        inputs = attempt.inputs
+        if inputs:
+            path = process.prefix + ".inputs"
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump(filler.local(inputs), file, ensure_ascii=False)
+            env[b"MESON_INPUTS"] = os.fsencode(path)
+            for name, text in filler.variables().items():
+                env[name.encode()] = text.encode()
+        else:
+            env[b"MESON_INPUTS"] = os.fsencode(self._nothing)
+        scratch = attempt.order.get("scratch")
+        if scratch:
+            env[b"MESON_SCRATCH"] = os.fsencode(_local_folder(scratch))
+        return env
+
+    def _path(self, process: Process, what: str) -> str:
+        if what == "work":
+            return process.folder
+        if what == "project":
+            return process.attempt.template.project
+        if what == "inputs":
+            return process.prefix + ".inputs" if process.attempt.inputs else self._nothing
+        if what in ("outputs", "progress"):
+            return f"{process.prefix}.{what}"
+        if what == "scratch" and process.attempt.order.get("scratch"):
+            return _local_folder(process.attempt.order["scratch"])
+        raise LaunchError(f"there is no path {what!r} here")
+
+    def _which(self, name: str, search: str, cwd: str) -> str:
+        """The file of a program, found as a shell would find it.
+
+        Raises:
+            LaunchError: there is none.
+        """
+        if "/" in name:
+            return name
+        found = self._found.get((name, search))
+        if found is None or not os.path.exists(found):
+            found = shutil.which(name, path=search)
+            if found is None:
+                raise LaunchError(f"there is no program {name!r} on this machine; the search path is {search}")
+            self._found[(name, search)] = found = os.path.join(cwd, found)
+        return found
+
+    def _folder(self) -> str:
+        if self._folders:
+            return self._folders.pop()
+        self._count += 1
+        path = os.path.join(self._directory, str(self._count))
+        os.mkdir(path, 0o700)
+        return path
+
+    def _not_started(self, process: Process, cause: str, message: str) -> None:
+        attempt = process.attempt
+        if process.guard is not None:
+            process.guard.close()
+        self._clean(process)
+        self._executor.release(attempt.template.need)
+        self._executor.fail(attempt, cause, failure("launch", f"it could not be started: {message}"))
+
+    # --- at work --------------------------------------------------------------------------------------------------
+
+    def _on_output(self, process: Process, fd: int, stream: str) -> None:
+        for _ in range(_READS):
+            try:
+                data = os.read(fd, _PIPE_SIZE)
+            except BlockingIOError:
+                return
+            if not data:
+                return
+            self._logs.write(process.attempt.key, stream, time.time(), data)
+            if len(data) < _PIPE_SIZE:
+                return
+        self._loop.change(fd, READ | EDGE)
+
+    def _kill(self, process: Process) -> None:
+        if process.pid and process.stops is not None and time.monotonic() >= process.stops - 0.001:
+            self._sweeper.signal(process.marker, process.pid, signal.SIGKILL)
+
+    def _report(self, process: Process, facts: list[str]) -> None:
+        for fields in facts:
+            self._executor.fact(process.attempt, fields)
+
+    # --- the end --------------------------------------------------------------------------------------------------
+
+    def _on_end(self, process: Process, status: int) -> None:
+        attempt = process.attempt
+        for fd, stream in ((process.out, STDOUT), (process.err, STDERR)):
+            self._drain(process, fd, stream)
+            self._loop.close(fd)
+        session, process.pid = process.pid, 0
+        process.ended = time.time()
+        del self._running[attempt.key]
+        if attempt.stopping is None and process.guard is not None and process.guard.exceeded():
+            attempt.stopping = "memory"
+        if process.guard is not None:
+            process.guard.close()
+        self._executor.release(attempt.template.need)
+        if status == 0 and attempt.stopping is None:
+            self._finish(process, status)
+        else:
+            # A next attempt may come: nothing of this one may be left.
+            self._sweeper.clear(process.marker, session, lambda: self._finish(process, status))
+
+    def _drain(self, process: Process, fd: int, stream: str) -> None:
+        """Take what is still in a pipe; who else has it open may go on, but is not listened to."""
+        for _ in range(64):
+            try:
+                data = os.read(fd, _PIPE_SIZE)
+            except BlockingIOError:
+                return
+            if not data:
+                return
+            self._logs.write(process.attempt.key, stream, time.time(), data)
+
+    def _finish(self, process: Process, status: int) -> None:
+        attempt = process.attempt
+        if process.progress is not None:
+            self._report(process, process.progress.read(last=True).facts)
+        if attempt.stopping is not None:
+            self._executor.stopped(attempt)
+        elif os.WIFSIGNALED(status):
+            number = os.WTERMSIG(status)
+            cause = "platform" if number in _FOREIGN else "user"
+            self._executor.fail(attempt, cause, _signalled(number))
+        elif status:
+            code = os.WEXITSTATUS(status)
+            self._executor.fail(attempt, "user", failure("exit", "exit code %d" % code, exit_code=code))
+        else:
+            self._succeed(process)
+            return
+        self._clean(process)
+
+    def _succeed(self, process: Process) -> None:
+        attempt = process.attempt
+        try:
+            found = _read_outputs(process.prefix + ".outputs")
+        except OutputError as error:
+            self._fail_outputs(process, error)
+            return
+        if self._putter.needed(found, attempt.template.outputs):
+            self._putter.put(found, attempt.template.outputs, process.folder, lambda done: self._on_put(process, done))
+            return
+        self._take(process, found)
+
+    def _on_put(self, process: Process, done: Any) -> None:
+        if isinstance(done, OutputError):
+            self._fail_outputs(process, done)
+        elif isinstance(done, Exception):
+            self._executor.fail(
+                process.attempt, "platform", failure("outputs", f"an output could not be stored: {done}")
+            )
+            self._clean(process)
+        else:
+            self._take(process, done)
+
+    def _take(self, process: Process, found: dict[str, Any]) -> None:
+        try:
+            check(found, process.attempt.template.outputs)
+            text = dumps(found) if found else "{}"
+        except OutputError as error:
+            self._fail_outputs(process, error)
+            return
+        self._executor.succeed(process.attempt, text, process.ended)
+        self._clean(process)
+
+    def _fail_outputs(self, process: Process, error: OutputError) -> None:
+        self._executor.fail(process.attempt, "user", failure("outputs", str(error)))
+        self._clean(process)
+
+    def _clean(self, process: Process) -> None:
+        """Remove what the attempt left, and keep its folder for the next one if it is empty."""
+        prefix = process.prefix
+        for suffix in (".outputs", ".progress", ".messages"):
+            with contextlib.suppress(OSError):
+                os.unlink(prefix + suffix)
+        if process.attempt.inputs:
+            with contextlib.suppress(OSError):
+                os.unlink(prefix + ".inputs")
+        try:
+            empty = not os.listdir(prefix)
+        except OSError:
+            return
+        if empty:
+            self._folders.append(prefix)
+        else:
+            self._putter.remove(prefix)
+
+
+def _signalled(number: int) -> Message:
+    name = signal_name(number)
+    return failure("signal", f"ended by {name}", signal=name)
+
+
+def _read_outputs(path: str) -> dict[str, Any]:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise OutputError(f"$MESON_OUTPUTS cannot be read: {error}") from None
+    with open(fd, "rb") as file:
+        data = file.read(MAX_OUTPUTS + 1)
+    if len(data) > MAX_OUTPUTS:
+        raise OutputError(
+            "$MESON_OUTPUTS has more than %d bytes; declare an output as artifact and write the path of a file there"
+            % MAX_OUTPUTS
+        )
+    if not data.strip():
+        return {}
+    try:
+        found = json.loads(data)
+    except ValueError as error:
+        raise OutputError(f"$MESON_OUTPUTS is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise OutputError("$MESON_OUTPUTS should be a JSON object by output name, got %.80r" % (found,))
+    return found
+
+
+def _write(folder: str, name: str, text: str) -> None:
+    path = os.path.normpath(os.path.join(folder, name))
+    if not path.startswith(folder + os.sep):
+        raise LaunchError(f"the file {name!r} would lie outside the work folder")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _local_folder(uri: str) -> str:
+    """The folder of a scratch URI, made if it is not there."""
+    path = FileStore(uri).root
+    os.makedirs(path, exist_ok=True)
+    return path

@@ -1,0 +1,123 @@
+"""Owns the progress file of a program: lines that say how far it is, and facts that it wants known.
+
+A line is `0.35 reading the ratings`, `35%`, or a JSON object: `{"progress": 0.35, "message": "…"}`, `{"emit": name, "value": …}`,
+`{"link": name, "url": …}`. What is none of these counts as a message, so that any text does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import Any, NamedTuple
+
+#: Bytes taken at once; a program that writes more is read on at the next look.
+_MAX_READ = 1024 * 1024
+_MAX_MESSAGE = 500
+#: Largest value that may be emitted, in characters of JSON.
+MAX_EMITTED = 64 * 1024
+_FRACTION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(%?)(?:\s+(.*))?\Z", re.DOTALL)
+
+_dumps = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+class News(NamedTuple):
+    """What was written since the last look.
+
+    Args:
+        fraction: 0 to 1, the latest; None for no news.
+        message: the latest; None for no news.
+        facts: emitted values and links, as the fields of facts.
+    """
+
+    fraction: float | None
+    message: str | None
+    facts: list[str]
+
+
+_NOTHING = News(None, None, [])
+
+
+class ProgressFile:
+    """Reads what a program appends to its progress file.
+
+    Args:
+        path: of the file, which need not be there.
+    """
+
+    __slots__ = ("_offset", "_path", "_rest")
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._offset = 0
+        self._rest = b""
+
+    def read(self, last: bool = False) -> News:
+        """What is new; `last`: the program has ended, so an unfinished line is one."""
+        try:
+            fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError:
+            return _NOTHING
+        try:
+            data = os.pread(fd, _MAX_READ, self._offset)
+        except OSError:
+            data = b""
+        finally:
+            os.close(fd)
+        self._offset += len(data)
+        lines = (self._rest + data).split(b"\n")
+        self._rest = b"" if last else lines.pop()[-_MAX_READ:]
+        fraction: float | None = None
+        message: str | None = None
+        facts: list[str] = []
+        for line in lines:
+            news = parse(line.decode("utf-8", "replace").strip())
+            fraction = fraction if news.fraction is None else news.fraction
+            message = message if news.message is None else news.message
+            facts.extend(news.facts)
+        return News(fraction, message, facts)
+
+
+def parse(line: str) -> News:
+    """What one line says."""
+    if not line:
+        return _NOTHING
+    if line.startswith("{"):
+        try:
+            found = json.loads(line)
+        except ValueError:
+            return News(None, line[:_MAX_MESSAGE], [])
+        return _parse_object(found, line)
+    match = _FRACTION.match(line)
+    if match is None:
+        return News(None, line[:_MAX_MESSAGE], [])
+    number, percent, message = match.groups()
+    return News(_clip(float(number) / (100.0 if percent else 1.0)), message and message[:_MAX_MESSAGE], [])
+
+
+def _parse_object(found: Any, line: str) -> News:
+    if "emit" in found:
+        try:
+            value = _dumps(found.get("value"))
+        except ValueError:
+            value = ""
+        if not value or len(value) > MAX_EMITTED:
+            return News(None, "a value that was emitted is not JSON, or longer than %d characters" % MAX_EMITTED, [])
+        return News(None, None, ['"f":"emitted","name":{},"value":{}'.format(_dumps(str(found["emit"])), value)])
+    if "link" in found:
+        return News(None, None, [link_fact(str(found["link"]), str(found.get("url")))])
+    fraction = found.get("progress")
+    message = found.get("message")
+    if fraction is None and message is None:
+        return News(None, line[:_MAX_MESSAGE], [])
+    good = isinstance(fraction, (int, float)) and not isinstance(fraction, bool)
+    return News(_clip(float(fraction)) if good else None, None if message is None else str(message)[:_MAX_MESSAGE], [])
+
+
+def link_fact(name: str, url: str) -> str:
+    """The fields of a link."""
+    return f'"f":"link","name":{_dumps(name)},"url":{_dumps(url)}'
+
+
+def _clip(fraction: float) -> float | None:
+    return min(1.0, max(0.0, fraction)) if fraction == fraction else None

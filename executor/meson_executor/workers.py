@@ -1,0 +1,434 @@
+"""Owns Python attempts: which worker gets which, what is handed over ahead, and what a worker's death means.
+
+Attempts of one code bundle share warm workers. As many workers are at work as attempts hold resources; behind the one at
+work, a worker may hold others of the same resources, if they are short: they begin without the executor's doing. What a
+worker has not taken can be taken back at any time, so that nothing waits behind an attempt that turns out long, and nothing
+is lost with a worker but the attempt that it was in.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+from meson_executor.logs import STDERR, STDOUT, Logs
+from meson_executor.loop import EDGE, READ, WRITE, Loop
+from meson_executor.orders import ENDED, Attempt, Need
+from meson_executor.processes import Reaper, Spawner, signal_name
+from meson_executor.protocol import Key, failure
+from meson_executor.secrets import SecretMissingError, Secrets
+from meson_executor.worker_process import Place, WorkerProcess
+
+if TYPE_CHECKING:
+    from collections import deque
+
+    from meson_executor.executor import Executor
+    from meson_executor.fencing import Journal, Sweeper
+    from meson_executor.limits import MemoryLimits
+
+#: Work that a worker holds ahead, in seconds; and the longest attempt that is handed over ahead.
+_AHEAD_S = 0.02
+_MAX_AHEAD = 32
+_LONGEST_AHEAD_S = 0.005
+#: Seconds after which an idle worker is let go, and seconds that it gets for it.
+_IDLE_S = 300.0
+_LEAVE_S = 5.0
+_PIPE_SIZE = 65536
+_COMPLAINT = 4000
+_FOREIGN = (signal.SIGKILL, signal.SIGTERM)
+
+_Class = tuple[tuple[str, str], Need]
+
+
+class Workers:
+    """Runs Python attempts.
+
+    Args:
+        place: where workers come from.
+        max_idle: idle workers that are kept warm.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        executor: Executor,
+        spawner: Spawner,
+        reaper: Reaper,
+        journal: Journal,
+        sweeper: Sweeper,
+        logs: Logs,
+        limits: MemoryLimits,
+        secrets: Secrets,
+        place: Place,
+        max_idle: int,
+    ) -> None:
+        self._loop = loop
+        self._executor = executor
+        self._spawner = spawner
+        self._reaper = reaper
+        self._journal = journal
+        self._sweeper = sweeper
+        self._logs = logs
+        self._limits = limits
+        self._secrets = secrets
+        self._place = place
+        self._max_idle = max_idle
+        self._workers: dict[int, WorkerProcess] = {}
+        #: Waiting for work, by code bundle; the ones that worked last are at the end.
+        self._idle: dict[tuple[str, str], list[WorkerProcess]] = {}
+        #: At work, by what makes attempts interchangeable.
+        self._busy: dict[_Class, list[WorkerProcess]] = {}
+        self._count = 0
+        self._orders = 0
+        self._late: list[tuple[Key, float | None, str | None]] = []
+
+    # --- the runner -----------------------------------------------------------------------------------------------
+
+    def start(self, attempt: Attempt) -> None:
+        template = attempt.template
+        code = (template.code, template.project)
+        once = template.isolate or template.memory > 0
+        idle = self._idle.get(code)
+        worker = idle.pop() if idle and not once else None
+        if worker is None:
+            worker = self._hire(attempt, code, once)
+            if worker is None:
+                return
+        worker.need = template.need
+        self._busy.setdefault((code, template.need), []).append(worker)
+        self._hand(worker, attempt)
+        self._executor.began(attempt, time.time())
+
+    def stop(self, attempt: Attempt, grace_s: float) -> None:
+        worker: WorkerProcess = attempt.runner
+        if worker.closed:
+            return
+        self._executor.requeue(worker.recall())
+        if not worker.line or worker.line[-1][1] is not attempt:
+            return  # it has ended, and the worker is in another one already
+        at = time.monotonic() + grace_s
+        if worker.stops is None:
+            self._sweeper.signal(worker.marker, worker.pid, signal.SIGTERM)
+        elif at >= worker.stops:
+            return
+        worker.stops = at
+        self._loop.after(grace_s, lambda: self._kill(worker))
+
+    def deliver(self, attempt: Attempt, name: str, value: Any) -> None:
+        worker: WorkerProcess = attempt.runner
+        for number, found in worker.line:
+            if found is attempt and not worker.tell({"n": number, "name": name, "value": value}):
+                self._logs.note(attempt.key, f"the message {name!r} was dropped: the step does not read its messages")
+
+    def samples(self) -> list[tuple[Key, float | None, str | None]]:
+        found, self._late = self._late, []
+        for workers in self._busy.values():
+            for worker in workers:
+                news = worker.progressed()
+                if news is not None and worker.line and worker.line[0][0] == news[0]:
+                    found.append((worker.line[0][1].key, news[1], news[2]))
+        return found
+
+    # --- ahead ----------------------------------------------------------------------------------------------------
+
+    def hand_over(self, queue: deque[Attempt]) -> None:
+        while queue:
+            attempt = queue[0]
+            template = attempt.template
+            if attempt.state == ENDED:
+                queue.popleft()
+                continue
+            seconds = template.seconds
+            if template.kind != "python" or template.isolate or template.memory or seconds is None:
+                return
+            busy = self._busy.get(((template.code, template.project), template.need))
+            if not busy or seconds > _LONGEST_AHEAD_S:
+                return
+            depth = self._depth(seconds, len(queue), len(busy))
+            worker = min(busy, key=_row)
+            if len(worker.line) > depth or worker.stops is not None or not self._hand(worker, attempt):
+                return
+            queue.popleft()
+
+    def recall(self, attempt: Attempt) -> list[Attempt]:
+        worker = attempt.runner
+        if not isinstance(worker, WorkerProcess) or len(worker.line) < 2 or worker.line[0][1] is not attempt:
+            return []
+        return worker.recall()
+
+    def withdraw(self, attempt: Attempt) -> bool:
+        worker = attempt.runner
+        if not isinstance(worker, WorkerProcess):
+            return False
+        back = worker.recall()
+        self._executor.requeue([found for found in back if found is not attempt])
+        return attempt in back
+
+    def _depth(self, seconds: float, waiting: int, workers: int) -> int:
+        """How many attempts a worker may hold ahead: what fills some time, and no more than its share."""
+        return min(_MAX_AHEAD, int(_AHEAD_S / max(seconds, 1e-6)), -(-waiting // workers))
+
+    # --- care -----------------------------------------------------------------------------------------------------
+
+    def tidy(self) -> None:
+        """Let go what has been idle for long; called now and then."""
+        now = self._loop.now
+        for idle in list(self._idle.values()):
+            while idle and now - idle[0].idle_since > _IDLE_S:
+                self._let_go(idle.pop(0))
+
+    def leave(self) -> None:
+        """Let all idle workers go; the executor ends."""
+        for idle in list(self._idle.values()):
+            while idle:
+                self._let_go(idle.pop())
+
+    @property
+    def count(self) -> int:
+        """Processes that are there."""
+        return len(self._workers)
+
+    def _hire(self, attempt: Attempt, code: tuple[str, str], once: bool) -> WorkerProcess | None:
+        self._count += 1
+        worker = WorkerProcess(self._count, code, once)
+        if attempt.template.memory:
+            worker.guard = self._limits.guard(attempt)
+        try:
+            worker.start(
+                self._loop,
+                self._spawner,
+                self._journal,
+                self._place,
+                (
+                    lambda events: self._on_stream(worker, events),
+                    lambda _events: self._on_output(worker, worker.out, STDOUT),
+                    lambda _events: self._on_output(worker, worker.err, STDERR),
+                ),
+            )
+        except OSError as error:
+            if worker.guard is not None:
+                worker.guard.close()
+            self._executor.release(attempt.template.need)
+            self._executor.fail(attempt, "platform", failure("launch", f"no worker could be started: {error}"))
+            return None
+        if worker.guard is not None:
+            worker.guard.watch(worker.pid)
+        self._workers[worker.number] = worker
+        self._reaper.watch(worker.pid, lambda status: self._on_end(worker, status))
+        return worker
+
+    def _hand(self, worker: WorkerProcess, attempt: Attempt) -> bool:
+        self._orders += 1
+        return worker.hand(self._orders, attempt)
+
+    def _let_go(self, worker: WorkerProcess) -> None:
+        worker.leave()
+        self._loop.after(_LEAVE_S, lambda: self._insist(worker))
+
+    def _insist(self, worker: WorkerProcess) -> None:
+        if worker.number in self._workers:
+            self._sweeper.signal(worker.marker, worker.pid, signal.SIGKILL)
+
+    def _kill(self, worker: WorkerProcess) -> None:
+        if worker.number in self._workers and worker.stops is not None and time.monotonic() >= worker.stops - 0.001:
+            self._sweeper.signal(worker.marker, worker.pid, signal.SIGKILL)
+
+    # --- what a worker says ---------------------------------------------------------------------------------------
+
+    def _on_stream(self, worker: WorkerProcess, events: int) -> None:
+        if events & WRITE:
+            worker.push()
+        for line in worker.lines():
+            self._on_line(worker, line)
+
+    def _on_line(self, worker: WorkerProcess, line: bytes) -> None:
+        try:
+            kind = line[:1]
+            if kind == b"+":
+                _, number, began, ended, outputs = line.split(b" ", 4)
+                text = outputs.decode("ascii")
+                if text != "{}":
+                    json.loads(text)
+                at = float(ended)
+                attempt = self._ended(worker, int(number), float(began), at)
+                self._executor.succeed(attempt, text, at)
+            elif kind == b"-":
+                _, number, began, ended, told = line.split(b" ", 4)
+                why = json.loads(told)
+                attempt = self._ended(worker, int(number), float(began), float(ended))
+                self._executor.fail(attempt, "user", why)
+            elif kind == b"!":
+                worker.ready = True
+                return
+            elif kind == b"x":
+                worker.terminated = True
+                return
+            else:
+                self._on_word(worker, line)
+                return
+            self._next(worker)
+        except (ValueError, KeyError, TypeError, IndexError):
+            # Somebody else wrote into the socket: a step that closes or writes to descriptors that are not its own.
+            self._garbled(worker, line)
+
+    def _on_word(self, worker: WorkerProcess, line: bytes) -> None:
+        kind, number, rest = line.split(b" ", 2)
+        attempt = self._of(worker, int(number))
+        if kind == b">":
+            at, stream, text = rest.split(b" ", 2)
+            self._logs.write(
+                attempt.key, stream.decode("ascii"), float(at), json.loads(text).encode("utf-8", "replace")
+            )
+        elif kind == b"p":
+            fraction, message = json.loads(rest)
+            self._late.append((attempt.key, fraction, message))
+        elif kind == b"f":
+            fields = rest.decode("ascii")
+            json.loads(f"{{{fields}}}")
+            self._executor.fact(attempt, fields)
+        elif kind == b"?":
+            name = json.loads(rest)
+            try:
+                worker.tell({"secret": name, "value": self._secrets.resolve(name)})
+            except SecretMissingError as error:
+                worker.tell({"secret": name, "error": str(error)})
+        else:
+            raise ValueError(kind)
+
+    def _of(self, worker: WorkerProcess, number: int) -> Attempt:
+        """The attempt that a word is about: one in the row, or the last one that ended."""
+        for found, attempt in worker.line:
+            if found == number:
+                return attempt
+        if worker.last is not None and worker.last[0] == number:
+            return worker.last[1]
+        raise KeyError(number)
+
+    def _ended(self, worker: WorkerProcess, number: int, began: float, ended: float) -> Attempt:
+        """Take the attempt at work out of the row."""
+        if worker.line[0][0] != number:
+            raise KeyError(number)
+        if worker.noisy:
+            self._on_output(worker, worker.out, STDOUT)
+            self._on_output(worker, worker.err, STDERR)
+        worker.last = worker.line.popleft()
+        attempt = worker.last[1]
+        if not attempt.told:
+            # The worker knows better than we did.
+            attempt.began = began
+        worker.known.add(attempt.template.template_id)
+        attempt.template.took(ended - began)
+        return attempt
+
+    def _next(self, worker: WorkerProcess) -> None:
+        """The worker has ended an attempt: the next one in its row begins, or it is free."""
+        line = worker.line
+        if line:
+            self._executor.began(line[0][1], time.time())
+            if len(line) < _MAX_AHEAD // 2:
+                self._executor.wake()
+            return
+        self._free(worker)
+        if worker.once or worker.stops is not None:
+            self._let_go(worker)
+            return
+        worker.idle_since = self._loop.now
+        self._idle.setdefault(worker.code, []).append(worker)
+        idle = sum(len(workers) for workers in self._idle.values())
+        if idle > self._max_idle:
+            self._let_go_oldest()
+
+    def _let_go_oldest(self) -> None:
+        oldest = min((idle for idle in self._idle.values() if idle), key=lambda idle: idle[0].idle_since)
+        self._let_go(oldest.pop(0))
+
+    def _free(self, worker: WorkerProcess) -> None:
+        """Give back what the attempts of this worker held."""
+        if worker.need is not None:
+            self._executor.release(worker.need)
+            self._busy[(worker.code, worker.need)].remove(worker)
+            worker.need = None
+
+    def _garbled(self, worker: WorkerProcess, line: bytes) -> None:
+        if worker.line:
+            self._logs.note(worker.line[0][1].key, "the worker sent what cannot be read, and is ended: %.200r" % line)
+        self._sweeper.signal(worker.marker, worker.pid, signal.SIGKILL)
+
+    def _on_output(self, worker: WorkerProcess, fd: int, stream: str) -> None:
+        """Programs and C code that a step runs write to descriptors, not to `sys.stdout`."""
+        for _ in range(8):
+            try:
+                data = os.read(fd, _PIPE_SIZE)
+            except BlockingIOError:
+                return
+            if not data:
+                return
+            worker.noisy = True
+            if not worker.ready:
+                worker.complaint = (worker.complaint + data)[-_COMPLAINT:]
+            writer = worker.line[0] if worker.line else worker.last
+            if writer is not None:
+                self._logs.write(writer[1].key, stream, time.time(), data)
+            if len(data) < _PIPE_SIZE:
+                return
+        self._loop.change(fd, READ | EDGE)
+
+    # --- the end of a worker --------------------------------------------------------------------------------------
+
+    def _on_end(self, worker: WorkerProcess, status: int) -> None:
+        while True:
+            lines = worker.lines()
+            if not lines:
+                break
+            for line in lines:
+                self._on_line(worker, line)
+        self._on_output(worker, worker.out, STDOUT)
+        self._on_output(worker, worker.err, STDERR)
+        del self._workers[worker.number]
+        idle = self._idle.get(worker.code)
+        if idle and worker in idle:
+            idle.remove(worker)
+        self._executor.requeue(worker.recall())
+        marked = worker.marked()
+        exceeded = worker.guard is not None and worker.guard.exceeded()
+        worker.close()
+        charged = []
+        for number, attempt in worker.line:
+            if number > marked and worker.ready:
+                # It was taken and not begun: nobody has seen anything of it.
+                self._executor.requeue([attempt])
+            else:
+                charged.append(attempt)
+        if exceeded and charged and charged[0].stopping is None:
+            charged[0].stopping = "memory"
+        if charged:
+            self._sweeper.clear(worker.marker, worker.pid, lambda: self._charge(worker, charged, status))
+        else:
+            self._free(worker)
+
+    def _charge(self, worker: WorkerProcess, charged: list[Attempt], status: int) -> None:
+        """The worker died in these attempts; usually it is one."""
+        self._free(worker)
+        for attempt in charged:
+            if attempt.stopping is not None:
+                self._executor.stopped(attempt)
+            elif not worker.ready:
+                told = worker.complaint.decode("utf-8", "replace").strip()
+                message = "the worker ended before it was ready%s" % (": " + told if told else "")
+                self._executor.fail(attempt, "platform", failure("launch", message))
+            elif os.WIFSIGNALED(status) or worker.terminated:
+                number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else int(signal.SIGTERM)
+                name = signal_name(number)
+                cause = "platform" if number in _FOREIGN else "user"
+                self._executor.fail(attempt, cause, failure("signal", f"its worker was ended by {name}", signal=name))
+            else:
+                code = os.WEXITSTATUS(status)
+                message = "it ended its process with exit code %d instead of returning" % code
+                self._executor.fail(attempt, "user", failure("exit", message, exit_code=code))
+
+
+def _row(worker: WorkerProcess) -> int:
+    return len(worker.line)
