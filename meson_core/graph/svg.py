@@ -118,7 +118,9 @@ class _Drawing:
 
     def detail(self, node: PlanNode) -> str:
         tally = self.counts.get(node.id)
-        return tally_of(tally) if tally and sum(tally.values()) else detail_of(node.spec)
+        if tally and sum(tally.values()):
+            return tally_of(tally, most=1 if node.is_step else 3)
+        return detail_of(node.spec)
 
     def step(self, node: PlanNode, frame: Frame) -> Iterator[str]:
         room = frame.width - _TEXT_X - 8

@@ -66,9 +66,14 @@ def _parameter(name: str, declared: Parameter) -> str:
     return f"{name}: {declared.type}" + ("" if declared.required else f" = {declared.default!r}")
 
 
-def tally_of(counts: Mapping[State, int]) -> str:
-    """Counts of instances in a few words: `183/200 · 3 failed · 8 running`."""
+def tally_of(counts: Mapping[State, int], most: int = len(_TOLD)) -> str:
+    """Counts of instances in a few words: `183/200 · 3 failed · 8 running`.
+
+    Args:
+        counts: how many are in which state.
+        most: how many states are told of, the most urgent first.
+    """
     ended = sum(count for state, count in counts.items() if ENDED[state])
     parts = [f"{ended:,}/{sum(counts.values()):,}"]
-    parts += [f"{counts[state]:,} {state.label}" for state in _TOLD if counts.get(state)]
-    return " · ".join(parts)
+    told = [f"{counts[state]:,} {state.label}" for state in _TOLD if counts.get(state)]
+    return " · ".join(parts + told[:most])
