@@ -21,7 +21,7 @@ from meson_core.spec.model import (
     Workflow,
 )
 from meson_core.spec.plan import compile_plan
-from meson_core.spec.references import Edge, analyse, place_of, titled
+from meson_core.spec.references import Edge, analyse, place_of, title_of
 from meson_core.spec.structure import structure_problems, too_deep
 from meson_core.spec.types import parse_type
 
@@ -117,9 +117,9 @@ def _cycles(plan: Plan, edges: Mapping[Edge, str]) -> list[AuthoringError]:
         waiting = _without_ends({node: set(why[node]) for node in scope.nodes})
         while waiting:
             cycle = _one_cycle(waiting)
-            names = [titled(plan.nodes[node].spec) for node in cycle]
+            names = [title_of(plan, node) for node in cycle]
             reasons = [
-                f"{titled(plan.nodes[node].spec)} comes after {before!r}" if reason == "after" else reason
+                f"{title_of(plan, node)} comes after {before!r}" if reason == "after" else reason
                 for node, previous in zip(cycle, [cycle[-1], *cycle[:-1]], strict=True)
                 for before, reason in [(plan.nodes[previous].spec.name, why[node][previous])]
             ]

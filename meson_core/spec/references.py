@@ -204,13 +204,13 @@ def place_of(plan: Plan, node: int) -> Where | None:
 
 
 def title_of(plan: Plan, node: int) -> str:
-    """A node as people call it: `step 'train'`."""
-    return f"workflow {plan.workflow.name!r}" if node == ROOT else titled(plan.nodes[node].spec)
+    """A node as people call it: `step 'train'`; inside a subworkflow with its path."""
+    return f"workflow {plan.workflow.name!r}" if node == ROOT else titled(plan.nodes[node].spec, plan.nodes[node].path)
 
 
-def titled(spec: model.Node) -> str:
-    """A node as people call it: `step 'train'`."""
-    return f"{spec.node} {spec.name!r}"
+def titled(spec: model.Node, path: tuple[str, ...]) -> str:
+    """A node as people call it, by its path from the outermost subworkflow inwards."""
+    return f"{spec.node} {'.'.join(path)!r}"
 
 
 class _Place(NamedTuple):
@@ -239,6 +239,9 @@ class _Resolver:
             names = self.names.setdefault(namespace, {})
             for node in scope.nodes:
                 names.setdefault(plan.nodes[node].spec.name, node)
+
+    def title(self, node: int) -> str:
+        return title_of(self.plan, node)
 
     def run(self) -> Analysis:
         for node in self.plan.nodes:
@@ -277,7 +280,9 @@ class _Resolver:
             first = self.lexical(name, before.scope)
             if first is None:
                 known = self.lexical_names(before.scope)
-                message = f"{titled(spec)} carries {name!r}, but no parameter or loop variable around it has that name"
+                message = (
+                    f"{self.title(node.id)} carries {name!r}, but no parameter or loop variable around it has that name"
+                )
                 problem = UnknownNameError(message, name=name, known=known, where=place_of(self.plan, node.id))
                 self.analysis.problems.append(problem)
             else:
@@ -295,7 +300,7 @@ class _Resolver:
         )
         if not inside:
             message = (
-                f"{titled(node.spec)}: until `{until.expression.text}` sees nothing of the iteration that ended, "
+                f"{self.title(node.id)}: until `{until.expression.text}` sees nothing of the iteration that ended, "
                 "so it could never change"
             )
             known = ", ".join(
@@ -311,7 +316,7 @@ class _Resolver:
 
     def bind(self, owner: int, role: Role, text: str, place: _Place) -> Bound | None:
         where = place_of(self.plan, owner)
-        subject = f"{title_of(self.plan, owner)}: {role}"
+        subject = f"{self.title(owner)}: {role}"
         try:
             expression = parse(text)
         except ExpressionError as error:
@@ -345,15 +350,15 @@ class _Resolver:
         producer = self.plan.nodes[names[root.name]]
         outputs = self.outputs_of(producer.spec)
         if outputs is None:
-            message = f"{subject}: {titled(producer.spec)} has no value of its own"
+            message = f"{subject}: {self.title(producer.id)} has no value of its own"
             raise OutOfScopeError(message, where=where, hint="name a step inside it")
         output = root.path[0] if root.path else None
         if not isinstance(output, str):
-            message = f"{subject}: {titled(producer.spec)} is not a value; an expression names one of its outputs"
+            message = f"{subject}: {self.title(producer.id)} is not a value; an expression names one of its outputs"
             hint = f"write {root.name}.{outputs[0]}" if outputs else "it declares no outputs"
             raise OutOfScopeError(message, where=where, hint=hint)
         if output not in outputs:
-            message = f"{subject}: {titled(producer.spec)} has no output {output!r}"
+            message = f"{subject}: {self.title(producer.id)} has no output {output!r}"
             raise UnknownNameError(message, name=output, known=outputs, where=where)
         shared, levels = self.way(producer, place, root.name + "." + output, subject, where)
         return Reference(root.name, "output", producer.id, output, shared, levels)
@@ -403,21 +408,21 @@ class _Resolver:
         for node in self.plan.nodes:
             spec = node.spec
             if isinstance(spec, ForEach) and name in spec.variables and self.namespace[node.scope] == namespace:
-                message = f"{subject}: {name!r} is a loop variable of {titled(spec)} and is seen only inside it"
+                message = f"{subject}: {name!r} is a loop variable of {self.title(node.id)} and is seen only inside it"
                 return OutOfScopeError(message, where=where, hint="a step inside can hand it on as an output")
             if spec.name == name:
                 other = self.namespace[node.scope]
                 if other == ROOT:
-                    message = f"{subject}: {titled(spec)} is outside of {title_of(self.plan, namespace)}"
+                    message = f"{subject}: {self.title(node.id)} is outside of {self.title(namespace)}"
                     hint = "give the subworkflow a parameter, and pass the value as its input"
                 else:
-                    message = f"{subject}: {titled(spec)} is inside {title_of(self.plan, other)}"
+                    message = f"{subject}: {self.title(node.id)} is inside {self.title(other)}"
                     outputs = ", ".join(workflow_of(self.plan, other).outputs)
                     hint = f"that shows only its outputs: {outputs or 'none'}"
                 return OutOfScopeError(message, where=where, hint=hint)
         known = [*self.lexical_names(scope), *self.names[namespace]]
         if namespace != ROOT and name in self.plan.workflow.params:
-            message = f"{subject}: {name!r} is a parameter outside of {title_of(self.plan, namespace)}"
+            message = f"{subject}: {name!r} is a parameter outside of {self.title(namespace)}"
             hint = "give the subworkflow a parameter of that name, and pass the value as its input"
             return OutOfScopeError(message, where=where, hint=hint)
         message = f"{subject}: there is no step, parameter or loop variable {name!r}"
@@ -470,18 +475,14 @@ class _Resolver:
         self, producer: PlanNode, place: _Place, common: int | None, subject: str, where: Where | None
     ) -> AuthoringError:
         if producer.id == place.node:
-            message = f"{subject}: {titled(producer.spec)} refers to itself"
+            message = f"{subject}: {self.title(producer.id)} refers to itself"
             return OutOfScopeError(message, where=where, hint="in a repeat, carry hands a value to the next iteration")
         assert common is not None
-        around = self.plan.nodes[common].spec
+        around = self.title(common)
         if common == place.node:
-            message = (
-                f"{subject}: {titled(producer.spec)} is inside {titled(around)}, which this decides on before it starts"
-            )
+            message = f"{subject}: {self.title(producer.id)} is inside {around}, which this decides on before it starts"
             return OutOfScopeError(message, where=where, hint="refer to something that comes before it")
-        message = (
-            f"{subject}: {titled(producer.spec)} is in another branch of {titled(around)}; only one of them is taken"
-        )
+        message = f"{subject}: {self.title(producer.id)} is in another branch of {around}; only one of them is taken"
         return OutOfScopeError(
             message, where=where, hint="refer to something before the choose, or to both from after it"
         )

@@ -61,7 +61,7 @@ def too_deep(workflow: Workflow) -> SpecError | None:
     while stack:
         node, depth = stack.pop()
         if depth > MAX_NODE_DEPTH:
-            message = f"{titled(node)} is nested more than {MAX_NODE_DEPTH} levels deep"
+            message = f"{titled(node, (node.name,))} is nested more than {MAX_NODE_DEPTH} levels deep"
             return SpecError(message, where=_place(node), hint="split the workflow")
         stack += [(inner, depth + 1) for _, body in graphs(node) for inner in body]
     return None
@@ -94,11 +94,16 @@ class _AnyNames:
 class _Structure:
     def __init__(self, kinds: Kinds | None) -> None:
         self.kinds = kinds
+        #: names of the subworkflows around
+        self.path: tuple[str, ...] = ()
         self.problems: list[MesonError] = []
 
     def run(self, workflow: Workflow) -> list[MesonError]:
         self.workflow(workflow, None)
         return self.problems
+
+    def title(self, node: Node) -> str:
+        return titled(node, (*self.path, node.name))
 
     def add(self, problem: MesonError) -> None:
         self.problems.append(problem)
@@ -122,12 +127,10 @@ class _Structure:
         if other is not node:
             place = _place(other)
             beside = f" ({place})" if place is not None else ""
-            message = (
-                f"{titled(node)}: there is already a {titled(other)}{beside} in workflow {namespace.workflow.name!r}"
-            )
+            message = f"{self.title(node)}: there is already a {self.title(other)}{beside} in workflow {namespace.workflow.name!r}"
             self.add(DuplicateNameError(message, where=where, hint="give one of them another name"))
         if node.name in namespace.workflow.params:
-            message = f"{titled(node)} has the name of a parameter of workflow {namespace.workflow.name!r}"
+            message = f"{self.title(node)} has the name of a parameter of workflow {namespace.workflow.name!r}"
             self.add(DuplicateNameError(message, where=where, hint="rename one: expressions could not tell them apart"))
         self.reserved(node.node, node.name, where)
 
@@ -155,7 +158,9 @@ class _Structure:
                 inner |= dict.fromkeys(node.variables, node)
             elif isinstance(node, Subworkflow):
                 self.subworkflow(node, where)
+                self.path = (*self.path, node.name)
                 self.workflow(node.workflow, where)
+                self.path = self.path[:-1]
                 continue
             for _, body in graphs(node):
                 self.graph(body, namespace, inner, where)
@@ -163,15 +168,19 @@ class _Structure:
     def after(self, node: Node, siblings: set[str], namespace: _Namespace, where: Where | None) -> None:
         for name in dict.fromkeys(node.after):
             if name == node.name:
-                self.add(CycleError(f"{titled(node)} comes after itself", where=where, hint="remove it from `after`"))
+                self.add(
+                    CycleError(f"{self.title(node)} comes after itself", where=where, hint="remove it from `after`")
+                )
             elif name in siblings:
                 continue
             elif name in namespace.nodes:
-                message = f"{titled(node)}: after {name!r}: {titled(namespace.nodes[name])} does not stand beside it"
+                message = (
+                    f"{self.title(node)}: after {name!r}: {self.title(namespace.nodes[name])} does not stand beside it"
+                )
                 hint = f"`after` names siblings: {', '.join(sorted(siblings - {node.name})) or 'there are none'}"
                 self.add(OutOfScopeError(message, where=where, hint=hint))
             else:
-                message = f"{titled(node)}: after {name!r}: there is no such node"
+                message = f"{self.title(node)}: after {name!r}: there is no such node"
                 self.add(UnknownNameError(message, name=name, known=siblings - {node.name}, where=where))
 
     # --- composites --------------------------------------------------------------------------------------------------------
@@ -179,50 +188,50 @@ class _Structure:
     def for_each(self, node: ForEach, namespace: _Namespace, outer: Mapping[str, Node], where: Where | None) -> None:
         lengths: dict[str, int] = {}
         for name, binding in node.variables.items():
-            self.reserved(f"{titled(node)}: loop variable", name, where)
+            self.reserved(f"{self.title(node)}: loop variable", name, where)
             clash = (
                 f"a parameter of workflow {namespace.workflow.name!r}"
                 if name in namespace.workflow.params
-                else titled(namespace.nodes[name])
+                else self.title(namespace.nodes[name])
                 if name in namespace.nodes
-                else f"the loop variable of {titled(outer[name])} around it"
+                else f"the loop variable of {self.title(outer[name])} around it"
                 if name in outer
                 else None
             )
             if clash is not None:
-                message = f"{titled(node)}: loop variable {name!r} has the name of {clash}"
+                message = f"{self.title(node)}: loop variable {name!r} has the name of {clash}"
                 hint = "rename one: expressions could not tell them apart"
                 self.add(DuplicateNameError(message, where=where, hint=hint))
             if isinstance(binding, Constant):
                 if isinstance(binding.value, list):
                     lengths[name] = len(binding.value)
                 else:
-                    message = f"{titled(node)}: loop variable {name!r} takes a list, got {show(binding.value)}"
+                    message = f"{self.title(node)}: loop variable {name!r} takes a list, got {show(binding.value)}"
                     self.add(WrongTypeError(message, where=where))
         if node.mode == "zipped" and len(set(lengths.values())) > 1:
             told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
-            message = f"{titled(node)}: zipped variables need as many items each: {told}"
+            message = f"{self.title(node)}: zipped variables need as many items each: {told}"
             self.add(SpecError(message, where=where, hint="make them equally long, or use mode: crossed"))
 
     def subworkflow(self, node: Subworkflow, where: Where | None) -> None:
         params = node.workflow.params
         for name, binding in node.inputs.items():
             if name not in params:
-                message = f"{titled(node)}: workflow {node.workflow.name!r} has no parameter {name!r}"
+                message = f"{self.title(node)}: workflow {node.workflow.name!r} has no parameter {name!r}"
                 self.add(UnknownNameError(message, name=name, known=params, where=where))
             elif isinstance(binding, Constant) and _is_type(params[name].type):
                 problem = value_problem(binding.value, params[name])
                 if problem is not None:
-                    self.add(WrongTypeError(f"{titled(node)}: input {name!r}: {problem}", where=where))
+                    self.add(WrongTypeError(f"{self.title(node)}: input {name!r}: {problem}", where=where))
         for name, parameter in params.items():
             if parameter.required and name not in node.inputs:
-                message = f"{titled(node)}: parameter {name!r} of workflow {node.workflow.name!r} needs a value"
+                message = f"{self.title(node)}: parameter {name!r} of workflow {node.workflow.name!r} needs a value"
                 self.add(SpecError(message, where=where, hint="add it to `inputs`, or give the parameter a default"))
 
     # --- steps --------------------------------------------------------------------------------------------------------------
 
     def step(self, step: Step, where: Where | None) -> None:
-        title = titled(step)
+        title = self.title(step)
         for what, types in (("output", step.outputs), ("input", step.input_types)):
             for name, text in types.items():
                 try:
@@ -277,7 +286,7 @@ class _Structure:
     def kind(self, step: Step, where: Where | None) -> None:
         if self.kinds is None:
             return
-        title, facts = titled(step), self.kinds.get(step.kind)
+        title, facts = self.title(step), self.kinds.get(step.kind)
         if facts is None:
             self.add(self.missing(step, self.kinds, where))
         elif isinstance(facts, BrokenKind):
@@ -303,8 +312,7 @@ class _Structure:
                     message = f"{title}: steps of kind {step.kind!r} have no output {name!r}"
                     self.add(UnknownNameError(message, name=name, known=facts.outputs, where=where))
 
-    @staticmethod
-    def missing(step: Step, kinds: Kinds, where: Where | None) -> PluginMissingError:
+    def missing(self, step: Step, kinds: Kinds, where: Where | None) -> PluginMissingError:
         close = nearest(step.kind, kinds)
         broken = [facts for facts in kinds.values() if isinstance(facts, BrokenKind)]
         if close is not None:
@@ -314,7 +322,7 @@ class _Structure:
             hint = f"installed are: {', '.join(installed) or 'none'}"
         if broken:
             hint += f" (did not load: {', '.join(sorted(facts.plugin for facts in broken))})"
-        message = f"{titled(step)}: no step kind {step.kind!r} is installed"
+        message = f"{self.title(step)}: no step kind {step.kind!r} is installed"
         return PluginMissingError(message, plugin=step.kind, where=where, hint=hint)
 
 

@@ -278,7 +278,7 @@ MISTAKES: list[tuple[str, Data, list[str]]] = [
         "into a subworkflow",
         workflow(subworkflow("sub", INNER, inputs={"alpha": 1}), step("b", inputs={"x": "i.n"})),
         [
-            "step 'b': input 'x': `i.n`: step 'i' is inside subworkflow 'sub'\n  hint: that shows only its outputs: n",
+            "step 'b': input 'x': `i.n`: step 'sub.i' is inside subworkflow 'sub'\n  hint: that shows only its outputs: n",
         ],
     ),
     (
@@ -290,11 +290,11 @@ MISTAKES: list[tuple[str, Data, list[str]]] = [
         ),
         [
             (
-                "step 'i': input 'x': `a.n`: step 'a' is outside of subworkflow 'sub'"
+                "step 'sub.i': input 'x': `a.n`: step 'a' is outside of subworkflow 'sub'"
                 "\n  hint: give the subworkflow a parameter, and pass the value as its input"
             ),
             (
-                "step 'i': input 'y': `beta`: 'beta' is a parameter outside of subworkflow 'sub'"
+                "step 'sub.i': input 'y': `beta`: 'beta' is a parameter outside of subworkflow 'sub'"
                 "\n  hint: give the subworkflow a parameter of that name, and pass the value as its input"
             ),
         ],
@@ -324,14 +324,14 @@ MISTAKES: list[tuple[str, Data, list[str]]] = [
         "until inside a subworkflow",
         workflow(repeat("r", "i.n > 3", subworkflow("sub", INNER, inputs={"alpha": 1}))),
         [
-            "repeat 'r': until: `i.n > 3`: step 'i' is inside subworkflow 'sub'\n  hint: that shows only its outputs: n",
+            "repeat 'r': until: `i.n > 3`: step 'sub.i' is inside subworkflow 'sub'\n  hint: that shows only its outputs: n",
         ],
     ),
     (
         "a subworkflow without outputs",
         workflow(repeat("r", "i.n > 3", subworkflow("sub", workflow(step("i", outputs="n: int"), name="inner")))),
         [
-            "repeat 'r': until: `i.n > 3`: step 'i' is inside subworkflow 'sub'\n  hint: that shows only its outputs: none"
+            "repeat 'r': until: `i.n > 3`: step 'sub.i' is inside subworkflow 'sub'\n  hint: that shows only its outputs: none"
         ],
     ),
     (
