@@ -38,8 +38,10 @@ def backoff_s(retry: Retry, failures: int, run_id: str, instance: Instance, atte
         instance: the step instance.
         attempt: the one that failed.
     """
+    if not retry.backoff_s:
+        return 0.0
     wait = retry.max_backoff_s
-    if retry.backoff_s == 0 or (failures - 1) * math.log(retry.factor) < 700:  # beyond that a float overflows
+    if (failures - 1) * math.log(retry.factor) < 700:  # beyond that a float overflows
         wait = min(wait, retry.backoff_s * retry.factor ** (failures - 1))
     if not wait or not retry.jitter:
         return wait

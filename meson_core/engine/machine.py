@@ -80,7 +80,7 @@ class RunMachine:
         changes: list[Change] = []
         commands: list[Command] = []
         m.changes, m.commands = changes, commands
-        handler = _HANDLERS[type(event)]
+        handler = HANDLERS[type(event)]
         try:
             handler(m, event)
             if m.ended or m.starts:
@@ -390,7 +390,8 @@ def _on_evaluation_failed(m: Memory, event: ev.EvaluationFailed) -> None:
         _on_step(m, event)
 
 
-_HANDLERS: Final[dict[type[ev.Event], Callable[[Memory, Any], None]]] = {
+#: What takes in each kind of event.
+HANDLERS: Final[dict[type[ev.Event], Callable[[Memory, Any], None]]] = {
     ev.RunCreated: _on_created,
     ev.RunPaused: _on_run,
     ev.RunResumed: _on_run,
@@ -422,4 +423,4 @@ _HANDLERS: Final[dict[type[ev.Event], Callable[[Memory, Any], None]]] = {
     ev.OutcomeSettled: _on_settled,
 }
 
-_BY_EVENT: Final = {event: BY_EVENT[event.__name__] for event in _HANDLERS if event.__name__ in BY_EVENT}
+_BY_EVENT: Final = {event: BY_EVENT[event.__name__] for event in HANDLERS if event.__name__ in BY_EVENT}

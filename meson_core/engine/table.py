@@ -42,7 +42,8 @@ _QUEUED: Final = (State.ready, State.paused)
 _PLACED: Final = (State.starting, State.running, State.lost)
 _BETWEEN: Final = (State.retrying, State.outcome_unknown)
 _ENDED: Final = tuple(state for state in State if ENDED[state])
-#: A step that is not a step never is in these.
+_DONE: Final = tuple(state for state in _ENDED if state is not State.not_chosen)
+#: A node that is not a step never is in these.
 _NOT_COMPOSITE: Final = (*_QUEUED, State.starting, State.lost, *_BETWEEN)
 
 _AGAIN: Final = (State.ready, State.paused)
@@ -52,15 +53,21 @@ _LATE: Final = Cell("late")
 _TWICE: Final = Cell("ignore", (), "a duplicate, or overtaken")
 _NEVER_PLACED: Final = Cell("refuse", (), "it was never placed")
 _PASS: Final = Cell("ignore", (), "the engine only passes it on")
+_NOT_TAKEN: Final = Cell("ignore", (), "the choose around it may be reopened, and choose otherwise")
+_NOT_OVER: Final = Cell("ignore", (), "only a run that has ended is reopened")
 
 
-def _row(*groups: tuple[tuple[S, ...], Cell], every: type[S]) -> Mapping[S, Cell]:
-    """One row of a table; each state is in exactly one group."""
+def decided(*groups: tuple[tuple[S, ...], Cell], every: type[S]) -> Mapping[S, Cell]:
+    """One row of a table.
+
+    Raises:
+        ValueError: a state is in no group, or in several.
+    """
     row: dict[S, Cell] = {}
     for states, cell in groups:
         for state in states:
             if state in row:
-                message = f"{state} is decided twice"
+                message = f"{state.name} is decided twice"
                 raise ValueError(message)
             row[state] = cell
     missing = [state.name for state in every if state not in row]
@@ -71,7 +78,7 @@ def _row(*groups: tuple[tuple[S, ...], Cell], every: type[S]) -> Mapping[S, Cell
 
 
 def _step(*groups: tuple[tuple[State, ...], Cell]) -> Mapping[State, Cell]:
-    return _row(*groups, every=State)
+    return decided(*groups, every=State)
 
 
 def _attempt(*groups: tuple[tuple[State, ...], Cell]) -> Mapping[State, Cell]:
@@ -82,7 +89,8 @@ def _attempt(*groups: tuple[tuple[State, ...], Cell]) -> Mapping[State, Cell]:
 STEP_TABLE: Final[Table[State]] = {
     # --- what the engine brings about -----------------------------------------------------------------------------
     "predecessor ended": _step(
-        (_UNSTARTED, Cell("arrive", (State.activated, *_AGAIN, State.upstream_failed), "its join decides")),
+        ((State.waiting,), Cell("arrive", (State.activated, *_AGAIN, State.upstream_failed), "its join decides")),
+        ((State.activated,), Cell("arrive", (*_AGAIN, State.upstream_failed), "its join decides")),
         (tuple(state for state in State if state not in _UNSTARTED), Cell("ignore", (), "an any-join has begun")),
     ),
     "stop": _step(
@@ -94,11 +102,9 @@ STEP_TABLE: Final[Table[State]] = {
         (_ENDED, _TWICE),
     ),
     "reopen": _step(
-        (_ENDED, Cell("reset", (State.waiting,), "selected, or downstream of what is")),
-        (
-            tuple(state for state in State if state not in _ENDED),
-            Cell("refuse", (), "only a run that has ended is reopened"),
-        ),
+        (_DONE, Cell("reset", (State.waiting,), "selected, or downstream of what is")),
+        ((State.not_chosen,), _NOT_TAKEN),
+        (tuple(state for state in State if state not in _ENDED), _NOT_OVER),
     ),
     # --- wishes of people -----------------------------------------------------------------------------------------
     "InstancesSkipped": _step(
@@ -211,7 +217,7 @@ _SETTLED: Final = (State.succeeded, State.failed, State.cancelled)
 
 
 def _composite(*groups: tuple[tuple[State, ...], Cell]) -> Mapping[State, Cell]:
-    return _row((_NOT_COMPOSITE, _IMPOSSIBLE), *groups, every=State)
+    return decided((_NOT_COMPOSITE, _IMPOSSIBLE), *groups, every=State)
 
 
 def _answer(cell: Cell) -> Mapping[State, Cell]:
@@ -221,24 +227,28 @@ def _answer(cell: Cell) -> Mapping[State, Cell]:
 
 COMPOSITE_TABLE: Final[Table[State]] = {
     "predecessor ended": _composite(
-        (_UNSTARTED, Cell("arrive", (State.activated, State.running, State.upstream_failed), "its join decides")),
+        ((State.waiting,), Cell("arrive", (State.activated, State.running, State.upstream_failed), "its join decides")),
+        ((State.activated,), Cell("arrive", (State.running, State.upstream_failed), "its join decides")),
         ((State.running, State.cancelling, *_ENDED), Cell("ignore", (), "an any-join has begun")),
     ),
     "stop": _composite(
         (_UNSTARTED, Cell("cancel", (State.cancelled,))),
         (
             (State.running,),
-            Cell("stop", (State.cancelling, State.cancelled), "cancelled at once when nothing in it runs"),
+            Cell("stop", (State.cancelling,), "and cancelled at once when nothing in it runs"),
         ),
         ((State.cancelling, *_ENDED), _TWICE),
     ),
     "reopen": _composite(
-        (_ENDED, Cell("reset", (State.waiting, State.running), "running when only something inside it is selected")),
-        ((*_UNSTARTED, State.running, State.cancelling), Cell("refuse", (), "only a run that has ended is reopened")),
+        (_SETTLED, Cell("reset", (State.waiting, State.running), "running when only something inside it is selected")),
+        ((State.skipped, State.upstream_failed), Cell("reset", (State.waiting,))),
+        ((State.not_chosen,), _NOT_TAKEN),
+        ((*_UNSTARTED, State.running, State.cancelling), _NOT_OVER),
     ),
     "scope ended": _composite(
-        ((State.running, State.cancelling), Cell("close", (*_SETTLED,), "when it was the last")),
-        ((*_UNSTARTED, *_ENDED), Cell("refuse", (), "nothing in it was open")),
+        ((State.running,), Cell("close", _SETTLED, "when it was the last")),
+        ((State.cancelling,), Cell("close", _SETTLED, "when it was the last")),
+        ((*_UNSTARTED, *_ENDED), Cell("ignore", (), "nothing in it is open")),
     ),
     "InstancesSkipped": _composite(
         (_UNSTARTED, Cell("skip", (State.skipped,))),
@@ -247,14 +257,14 @@ COMPOSITE_TABLE: Final[Table[State]] = {
     ),
     "ItemsResolved": _answer(Cell("expand", (State.succeeded,), "at once when there are none")),
     "BranchChosen": _answer(Cell("choose", (State.succeeded,), "at once when there is no way to take")),
-    "IterationJudged": _answer(Cell("judge", (State.succeeded, State.failed), "or the next iteration begins")),
+    "IterationJudged": _answer(Cell("judge", (State.succeeded, State.failed), "unless the next iteration begins")),
     "EvaluationFailed": _answer(Cell("doom", (State.failed,), "once nothing in it runs")),
 }
 """Nodes that are not steps."""
 
 
 def _run(*groups: tuple[tuple[RunState, ...], Cell]) -> Mapping[RunState, Cell]:
-    return _row(*groups, every=RunState)
+    return decided(*groups, every=RunState)
 
 
 _ACTIVE: Final = (RunState.running, RunState.paused)
@@ -278,31 +288,31 @@ RUN_TABLE: Final[Table[RunState]] = {
         (_OVER, _IS_OVER),
     ),
     "RunCancelRequested": _run(
-        (_ACTIVE, Cell("cancel", (RunState.cancelling, RunState.cancelled, RunState.succeeded))),
+        (_ACTIVE, Cell("cancel", (RunState.cancelling,))),
         ((RunState.cancelling,), _TWICE),
         (_OVER, _IS_OVER),
     ),
     "TimerFired": _run(
-        (_ACTIVE, Cell("time_out", (RunState.cancelling, RunState.failed))),
+        (_ACTIVE, Cell("time_out", (RunState.cancelling,), "it will have failed")),
         ((RunState.cancelling,), _IS_STOPPING),
         (_OVER, _IS_OVER),
     ),
     "RunReopened": _run(
-        (_OVER, Cell("reopen", (RunState.running, *_OVER), "when it selects anything")),
-        (_UNENDED, Cell("ignore", (), "it has not ended")),
+        (_OVER, Cell("reopen", (RunState.running,), "when it selects anything")),
+        (_UNENDED, _NOT_OVER),
     ),
     "CodeChanged": _run((tuple(RunState), _PASS)),
     "StepHeld": _run((tuple(RunState), Cell("hold", (), "it outlives the end: the run may be reopened"))),
     "StepReleased": _run((tuple(RunState), Cell("release"))),
     "InstancesSkipped": _run(
-        (_ACTIVE, Cell("skip", (RunState.succeeded, RunState.failed, RunState.cancelled))),
+        (_ACTIVE, Cell("skip")),
         ((RunState.cancelling,), _IS_STOPPING),
         (_OVER, _IS_OVER),
     ),
     "root ended": _run(
-        (_ACTIVE, Cell("finish", (RunState.succeeded, RunState.failed, RunState.cancelled))),
-        ((RunState.cancelling,), Cell("finish", (RunState.succeeded, RunState.failed, RunState.cancelled))),
-        (_OVER, Cell("refuse", (), "it ends once")),
+        (_ACTIVE, Cell("finish", _OVER, "cancelled when something stayed so in a reopening")),
+        ((RunState.cancelling,), Cell("finish", _OVER, "failed when the run took too long")),
+        (_OVER, Cell("ignore", (), "it ends once")),
     ),
 }
-"""Runs. A run that was not created refuses everything but `RunCreated`."""
+"""Runs. One that was not created refuses everything but `RunCreated`; when nothing is left, `root ended` follows at once."""

@@ -196,10 +196,10 @@ def story(m: Memory, instance: Instance) -> list[str]:
     """What the engine knows of an instance, oldest first: its last events, then how it stands."""
     lines = [str(event) for event in m.recent if getattr(event, "instance", None) == instance]
     found = find(m, instance)
-    name = m.shapes.nodes[instance[0]].name
+    name = m.shapes.nodes[instance[0]].name + (str(list(instance[1:])) if len(instance) > 1 else "")
     if found is None:
-        return [*lines, f"{name}{list(instance[1:])} does not exist now"]
-    lines.append(f"{name}{list(instance[1:])} is {STATES[found[0]].label}")
+        return [*lines, f"{name} does not exist now"]
+    lines.append(f"{name} is {STATES[found[0]].label}")
     step = m.steps.get(instance)
     if step is not None:
         user, platform, timeout = step.failures
