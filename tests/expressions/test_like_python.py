@@ -7,6 +7,7 @@ import math
 import warnings
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -68,6 +69,7 @@ def grow(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 expressions = st.recursive(leaves, grow, max_leaves=12)
 
 
+@pytest.mark.slow
 @given(expressions)
 @settings(max_examples=1000, deadline=None)
 def test_means_what_python_means(text: str) -> None:
@@ -95,6 +97,7 @@ numbers = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(numbers)
 @settings(max_examples=300, deadline=None)
 def test_has_a_value_where_python_has_one(text: str) -> None:
@@ -111,6 +114,7 @@ def test_has_a_value_where_python_has_one(text: str) -> None:
     assert ours == theirs or (theirs is not None and not math.isfinite(theirs))
 
 
+@pytest.mark.slow
 @given(expressions)
 @settings(max_examples=300, deadline=None)
 def test_the_normal_form_means_the_same(text: str) -> None:

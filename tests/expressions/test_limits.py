@@ -84,6 +84,7 @@ def test_a_context_may_be_large() -> None:
     assert parse("sum(train.loss) / len(train.loss) + train.loss[7]").evaluate({"train": {"loss": losses}}) == 1.0
 
 
+@pytest.mark.slow
 @given(st.text(max_size=60) | st.text(alphabet="ab1.'\"[]()+-*/<>=! \\nif{}:,", max_size=40))
 @example("a" * (MAX_LENGTH + 1))
 @example("0or 1")

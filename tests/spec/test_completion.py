@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 
 from meson_core.spec import Workflow, check, compile_plan, digest, load
@@ -45,6 +46,7 @@ def test_what_the_author_wrote_is_left_alone() -> None:
     assert written.model_dump() == before
 
 
+@pytest.mark.slow
 @given(workflows(Style(failures=True)))
 @settings(max_examples=100, deadline=None)
 def test_a_checked_workflow_is_a_fixed_point(workflow: Workflow) -> None:
@@ -59,6 +61,7 @@ def test_a_checked_workflow_is_a_fixed_point(workflow: Workflow) -> None:
     assert names == [node.path for node in compile_plan(workflow).nodes]
 
 
+@pytest.mark.slow
 @given(workflows())
 @settings(max_examples=50, deadline=None)
 def test_edges_that_were_there_stay(workflow: Workflow) -> None:

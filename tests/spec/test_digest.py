@@ -72,6 +72,7 @@ def test_there_is_no_text_of_what_is_no_json() -> None:
         canonical_json(float("nan"))
 
 
+@pytest.mark.slow
 @given(workflows(), workflows())
 @settings(max_examples=50, deadline=None)
 def test_equal_digests_are_equal_workflows(first: Workflow, second: Workflow) -> None:

@@ -165,6 +165,7 @@ class Values:
         return None
 
 
+@pytest.mark.slow
 @given(expressions)
 @settings(max_examples=500, deadline=None)
 def test_types_are_true(text: str) -> None:
@@ -189,6 +190,7 @@ def _fits(value: Any, given_type: Type) -> bool:
     return check_value(value, given_type) is None
 
 
+@pytest.mark.slow
 @given(expressions, st.data())
 @settings(max_examples=300, deadline=None)
 def test_what_is_impossible_fails(text: str, data: st.DataObject) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 
 from meson_core.spec import ROOT, Workflow, check, compile_plan
@@ -59,6 +60,7 @@ def test_edges() -> None:
     assert plan.scopes[0].sources == (1,)
 
 
+@pytest.mark.slow
 @given(workflows())
 @settings(max_examples=50, deadline=None)
 def test_the_plan_holds_together(workflow: Workflow) -> None:

@@ -207,6 +207,7 @@ def test_resolve_refuses_what_was_not_checked() -> None:
         resolve(plan)
 
 
+@pytest.mark.slow
 @given(workflows())
 @settings(max_examples=150, deadline=None)
 def test_references_mean_what_scopes_mean(workflow: Workflow) -> None:
@@ -217,6 +218,7 @@ def test_references_mean_what_scopes_mean(workflow: Workflow) -> None:
     assert ByReferences(plan, resolve(plan), {}).run() == by_scopes(done, {})
 
 
+@pytest.mark.slow
 @given(workflows())
 @settings(max_examples=100, deadline=None)
 def test_what_is_referred_to_comes_before(workflow: Workflow) -> None:

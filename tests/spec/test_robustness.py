@@ -6,6 +6,7 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -54,6 +55,7 @@ def mutate(rng: random.Random, data: Any) -> None:
         holder[key] = json.loads(json.dumps(rng.choice(SCRAPS)))
 
 
+@pytest.mark.slow
 @given(st.randoms(use_true_random=False), st.integers(1, 4))
 @settings(max_examples=400, deadline=None)
 def test_broken_definitions(rng: random.Random, count: int) -> None:
@@ -78,6 +80,7 @@ def outcome(data: Any, kinds: Kinds | None) -> tuple[Workflow | None, Sequence[M
         return None, error.problems
 
 
+@pytest.mark.slow
 @given(st.recursive(st.sampled_from(SCRAPS), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
 @settings(max_examples=200)
 def test_any_data(data: Any) -> None:
@@ -89,6 +92,7 @@ def test_any_data(data: Any) -> None:
     assert isinstance(workflow, Workflow)
 
 
+@pytest.mark.slow
 @given(st.randoms(use_true_random=False))
 @settings(max_examples=100, deadline=None)
 def test_what_passes_the_check_runs(rng: random.Random) -> None:

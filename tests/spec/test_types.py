@@ -171,6 +171,7 @@ def test_artifacts(value: Any, *, is_one: bool) -> None:
     assert is_artifact(value) is is_one
 
 
+@pytest.mark.slow
 @given(values)
 def test_a_value_is_of_its_type(value: Any) -> None:
     """What `type_of` says of a value, `check_value` confirms (null apart, which only `any` has)."""
