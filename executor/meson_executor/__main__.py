@@ -37,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         artifacts=parsed.artifacts or os.path.abspath(os.path.join(directory, os.pardir, "artifacts")),
         secrets=os.path.abspath(parsed.secrets) if parsed.secrets else None,
         python=parsed.python,
+        host=parsed.host,
         idle_exit_s=parsed.idle_exit_s,
         self_kill_s=parsed.self_kill_s,
     )
@@ -71,6 +72,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--secrets", help="folder with a file per secret, or a file of name=value lines")
     parser.add_argument("--python", default=sys.executable, help="interpreter of Python steps (default: this one)")
+    parser.add_argument(
+        "--host",
+        default="meson_core.host",
+        help="module that runs the async steps of plugins (default: meson_core.host)",
+    )
     parser.add_argument(
         "--idle-exit-s", type=float, default=0.0, help="leave after so long without work and session; 0: never"
     )

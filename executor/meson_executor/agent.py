@@ -13,6 +13,7 @@ from meson_executor.executor import Executor
 from meson_executor.facts import Facts
 from meson_executor.fencing import ATTEMPT_VARIABLE, EXECUTOR_VARIABLE, WORKER_VARIABLE, Journal, Sweeper
 from meson_executor.files import Putter
+from meson_executor.hosts import Hosts
 from meson_executor.limits import MemoryLimits
 from meson_executor.logs import LogReader, Logs, run_folder
 from meson_executor.loop import Loop, Timer
@@ -48,7 +49,8 @@ class Options(NamedTuple):
         logs: folder of all logs.
         artifacts: folder or `file://` URL of the artifact store, "" for none.
         secrets: folder or file, or None.
-        python: interpreter of workers.
+        python: interpreter of workers and of the host.
+        host: module that runs the async steps of plugins.
         idle_exit_s: seconds without session and work after which it leaves; 0: never.
         self_kill_s: seconds without session after which it kills everything and leaves; 0: never.
     """
@@ -61,6 +63,7 @@ class Options(NamedTuple):
     artifacts: str
     secrets: str | None
     python: str
+    host: str
     idle_exit_s: float
     self_kill_s: float
 
@@ -132,7 +135,21 @@ class Agent:
             _place(options, environment),
             max(4, int(2 * options.totals.get("cpus", 1))),
         )
-        self._executor.runners.update(program=self._programs, python=self._workers)
+        self._hosts = Hosts(
+            loop,
+            self._executor,
+            self._spawner,
+            self._reaper,
+            journal,
+            self._sweeper,
+            self._logs,
+            secrets,
+            (options.python, "-m", options.host),
+            {**environment, b"MESON_ARTIFACTS": os.fsencode(options.artifacts)},
+            directory,
+            self._note,
+        )
+        self._executor.runners.update(program=self._programs, python=self._workers, host=self._hosts)
         self._executor.ahead = self._workers
         self._limits = limits
         loop.flushes.extend((journal.flush, self._logs.flush, self._facts.flush, self._sweeper.flush))
@@ -159,6 +176,7 @@ class Agent:
         self._note("incarnation %d is ready, pid %d" % (self._state.incarnation, os.getpid()))
         self._loop.run()
         self._workers.leave()
+        self._hosts.leave()
         self._facts.close()
         if self._sessions.open:
             self._sessions.send({"t": "bye", "reason": self._leaving or ""})

@@ -387,4 +387,5 @@ def _bytes(amount: int) -> str:
     return "%d bytes" % amount
 
 
-_UNKNOWN = Template("", {"work": {"w": ""}})
+#: Of orders whose own template was not sent; they fail before anything is made of it.
+_UNKNOWN = Template("", {"work": {"w": "program"}})

@@ -18,6 +18,8 @@ RUNNING = 1
 ENDED = 2
 #: Why an attempt is stopped: by order, by its own limits, or because no orchestrator was heard for too long.
 STOPS = ("kill", "timeout", "memory", "lease")
+#: Sorts of work, each with its runner.
+KINDS = ("program", "python", "host")
 STATE_NAMES = ("queued", "running", "ended")
 
 _needs: dict[Need, Need] = {}
@@ -59,6 +61,8 @@ class Template:
         self.outputs: dict[str, str] = raw.get("outputs") or {}
         self.work: Message = raw["work"]
         self.kind: str = self.work["w"]
+        if self.kind not in KINDS:
+            raise ValueError("there is no work %r; there are %s" % (self.kind, ", ".join(KINDS)))
         #: How long its attempts took lately; None while none has ended. Decides what is handed over ahead.
         self.seconds: float | None = None
 

@@ -6,31 +6,20 @@ reconnected, or another one has taken over the cell. A connection that has not s
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Callable
 
 from meson_executor import protocol
-from meson_executor.loop import READ, WRITE, Loop
+from meson_executor.channel import Channel
 from meson_executor.protocol import Message, WireError
 
 if TYPE_CHECKING:
     import socket
 
+    from meson_executor.loop import Loop
     from meson_executor.state import State
 
-_READ_SIZE = 256 * 1024
 #: Bytes that wait to be sent, above which no more facts are added to them.
 _CROWDED = 4 * 1024 * 1024
-
-
-class Connection:
-    """One connected peer."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
-        self.lines = protocol.LineBuffer()
-        self.out: list[bytes] = []
-        self.waiting = 0
 
 
 class Sessions:
@@ -63,8 +52,8 @@ class Sessions:
         self._on_message = on_message
         self._on_room = on_room
         self._on_close = on_close
-        self._connections: dict[int, Connection] = {}
-        self._current: Connection | None = None
+        self._connections: set[Channel] = set()
+        self._current: Channel | None = None
         loop.watch(listener.fileno(), self._on_accept)
 
     @property
@@ -78,19 +67,16 @@ class Sessions:
     def write(self, data: bytes) -> None:
         """Send to the present session; without one, the data is dropped."""
         if self._current is not None:
-            self._write(self._current, data)
+            self._current.write(data)
 
     def send(self, message: Message) -> None:
         self.write(protocol.encode(message))
 
     def close(self) -> None:
         """End all connections, after a last try to send what waits."""
-        for connection in list(self._connections.values()):
-            connection.sock.setblocking(True)
-            connection.sock.settimeout(1.0)
-            with contextlib.suppress(OSError):
-                connection.sock.sendall(b"".join(connection.out))
-            self._drop(connection)
+        for channel in self._connections:
+            channel.close(patience_s=1.0)
+        self._current = None
         self._loop.unwatch(self._listener.fileno())
         self._listener.close()
 
@@ -99,115 +85,70 @@ class Sessions:
             sock, _ = self._listener.accept()
         except OSError:
             return
-        sock.setblocking(False)
-        connection = Connection(sock)
-        self._connections[sock.fileno()] = connection
-        self._loop.watch(sock.fileno(), lambda events: self._on_ready(connection, events))
 
-    def _on_ready(self, connection: Connection, events: int) -> None:
-        if events & WRITE:
-            self._drain(connection)
-            if connection is self._current and not connection.out:
+        def on_line(line: bytes) -> None:
+            try:
+                self._take(channel, protocol.decode(line))
+            except WireError as error:
+                self._refuse(channel, "this line cannot be read: %s" % error)
+
+        def on_end(reason: str) -> None:
+            if reason:
+                self._refuse(channel, reason)
+            else:
+                self._drop(channel)
+
+        def on_room() -> None:
+            if channel is self._current:
                 self._on_room()
-        if events & ~WRITE and connection.sock.fileno() in self._connections:
-            self._read(connection)
 
-    def _read(self, connection: Connection) -> None:
-        try:
-            data = connection.sock.recv(_READ_SIZE)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:
-            self._drop(connection)
-            return
-        try:
-            for line in connection.lines.feed(data):
-                self._take(connection, protocol.decode(line))
-                if connection.sock.fileno() < 0:
-                    return
-        except WireError as error:
-            self._refuse(connection, f"this line cannot be read: {error}")
+        channel = Channel(self._loop, sock, on_line, on_end, on_room)
+        self._connections.add(channel)
 
-    def _take(self, connection: Connection, message: Message) -> None:
+    def _take(self, channel: Channel, message: Message) -> None:
         if message["t"] == "hello":
-            self._hello(connection, message)
-        elif connection is not self._current:
-            self._refuse(connection, "the first message must be a hello, got {!r}".format(message["t"]))
+            self._hello(channel, message)
+        elif channel is not self._current:
+            self._refuse(channel, "the first message must be a hello, got {!r}".format(message["t"]))
         elif message.get("epoch", self._state.epoch) < self._state.epoch:
             self._refuse(
-                connection,
+                channel,
                 "the order is of epoch %s; this executor works for epoch %d" % (message["epoch"], self._state.epoch),
             )
         else:
             self._on_message(message)
 
-    def _hello(self, connection: Connection, message: Message) -> None:
+    def _hello(self, channel: Channel, message: Message) -> None:
         version, cell, epoch = message.get("v"), message.get("cell"), message.get("epoch")
         state = self._state
         if version != protocol.VERSION:
             self._refuse(
-                connection, "the hello is of protocol version %r; this executor speaks %d" % (version, protocol.VERSION)
+                channel, "the hello is of protocol version %r; this executor speaks %d" % (version, protocol.VERSION)
             )
             return
         if type(epoch) is not int or type(cell) is not str or type(message.get("acked")) is not int:
             raise WireError("a hello needs cell, epoch and acked, got %.200r" % (message,))
         if state.cell and cell != state.cell:
-            self._refuse(connection, f"this executor works for the cell {state.cell!r}, not for {cell!r}")
+            self._refuse(channel, f"this executor works for the cell {state.cell!r}, not for {cell!r}")
             return
         if epoch < state.epoch:
-            self._refuse(
-                connection, "the hello is of epoch %d; this executor works for epoch %d" % (epoch, state.epoch)
-            )
+            self._refuse(channel, "the hello is of epoch %d; this executor works for epoch %d" % (epoch, state.epoch))
             return
         if epoch > state.epoch or cell != state.cell:
             state.epoch, state.cell = epoch, cell
             state.save()
-        if self._current is not None and self._current is not connection:
+        if self._current is not None and self._current is not channel:
             self._refuse(self._current, "a newer session has taken over")
-        self._current = connection
+        self._current = channel
         self._on_hello(message)
 
-    def _refuse(self, connection: Connection, reason: str) -> None:
-        self._write(connection, protocol.encode({"t": "refused", "reason": reason}))
-        self._drop(connection)
+    def _refuse(self, channel: Channel, reason: str) -> None:
+        channel.write(protocol.encode({"t": "refused", "reason": reason}))
+        self._drop(channel)
 
-    def _write(self, connection: Connection, data: bytes) -> None:
-        if not connection.out:
-            try:
-                sent = connection.sock.send(data)
-            except BlockingIOError:
-                sent = 0
-            except OSError:
-                # The read side hears of it too, and that is where a session ends.
-                return
-            if sent == len(data):
-                return
-            data = data[sent:]
-            self._loop.change(connection.sock.fileno(), READ | WRITE)
-        connection.out.append(data)
-        connection.waiting += len(data)
-
-    def _drain(self, connection: Connection) -> None:
-        data = memoryview(b"".join(connection.out))
-        try:
-            sent = connection.sock.send(data)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            sent = len(data)
-        connection.out = [bytes(data[sent:])] if sent < len(data) else []
-        connection.waiting = len(data) - sent
-        if not connection.out:
-            self._loop.change(connection.sock.fileno(), READ)
-
-    def _drop(self, connection: Connection) -> None:
-        fd = connection.sock.fileno()
-        if self._connections.pop(fd, None) is None:
-            return
-        self._loop.unwatch(fd)
-        connection.sock.close()
-        if connection is self._current:
+    def _drop(self, channel: Channel) -> None:
+        self._connections.discard(channel)
+        channel.close()
+        if channel is self._current:
             self._current = None
             self._on_close()

@@ -12,8 +12,9 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
+from meson_executor.channel import Channel
 from meson_executor.fencing import WORKER_VARIABLE, Journal, boot_ticks
-from meson_executor.loop import EDGE, READ, WRITE, Loop
+from meson_executor.loop import EDGE, READ, Loop
 from meson_runtime.board import SIZE, Board
 from meson_runtime.worker import MAX_ORDER
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 #: Of messages that a step does not read; later ones are dropped.
 _MAX_DOWN = 4 * 1024 * 1024
-_READ_SIZE = 256 * 1024
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -81,8 +81,6 @@ class WorkerProcess:
         self.last: tuple[int, Attempt] | None = None
         self.complaint = b""
         self.guard: Guard | None = None
-        self._partial = b""
-        self._down = b""
         self._board: Board | None = None
 
     def start(
@@ -91,9 +89,22 @@ class WorkerProcess:
         spawner: Spawner,
         journal: Journal,
         place: Place,
-        handlers: tuple[Callable[[int], None], Callable[[int], None], Callable[[int], None]],
+        on_line: Callable[[bytes], None],
+        on_end: Callable[[str], None],
+        on_out: Callable[[int], None],
+        on_err: Callable[[int], None],
     ) -> None:
-        """Start the process; `handlers` are called when its stream, its output and its errors are ready.
+        """Start the process.
+
+        Args:
+            loop: where to wait.
+            spawner: starts it.
+            journal: told of it.
+            place: where it comes from.
+            on_line: called with each line of its stream.
+            on_end: called when its stream has ended, which it never does before its process.
+            on_out: called when something was written to its standard output.
+            on_err: called when something was written to its standard error.
 
         Raises:
             OSError: it cannot be started.
@@ -101,12 +112,11 @@ class WorkerProcess:
         self._loop = loop
         self._directory = place.directory
         self.orders, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.stream, stream = socket.socketpair()
+        ours, stream = socket.socketpair()
         board = os.memfd_create("meson-board", os.MFD_CLOEXEC)
         os.ftruncate(board, SIZE)
         self._board = Board(board)
         self.orders.setblocking(False)
-        self.stream.setblocking(False)
         out, out_theirs = os.pipe()
         err, err_theirs = os.pipe()
         given = (self._theirs.fileno(), stream.fileno(), board)
@@ -125,7 +135,7 @@ class WorkerProcess:
             for fd in (out, err):
                 os.close(fd)
             self.orders.close()
-            self.stream.close()
+            ours.close()
             self._theirs.close()
             self._board.close()
             raise
@@ -140,8 +150,7 @@ class WorkerProcess:
         self.out, self.err = out, err
         for fd in (out, err):
             os.set_blocking(fd, False)
-        on_stream, on_out, on_err = handlers
-        loop.watch(self.stream.fileno(), on_stream)
+        self.stream = Channel(loop, ours, on_line, on_end)
         loop.watch(out, on_out, READ | EDGE)
         loop.watch(err, on_err, READ | EDGE)
 
@@ -203,40 +212,12 @@ class WorkerProcess:
             self.seen = turn
         return news
 
-    # --- the stream -----------------------------------------------------------------------------------------------
-
-    def lines(self) -> list[bytes]:
-        """What it has said since; an unfinished line stays until it is whole."""
-        try:
-            data = self.stream.recv(_READ_SIZE)
-        except (BlockingIOError, ConnectionError):
-            return []
-        if not data:
-            self._loop.unwatch(self.stream.fileno())
-            return []
-        found = (self._partial + data if self._partial else data).split(b"\n")
-        self._partial = found.pop()
-        return found
-
     def tell(self, message: Any) -> bool:
-        """Send something down; False when it has not read what came before."""
-        if self.closed or len(self._down) > _MAX_DOWN:
+        """Send something down the stream; False when the worker has not read what came before."""
+        if self.stream.waiting > _MAX_DOWN:
             return False
-        self._down += _encode(message).encode() + b"\n"
-        self.push()
+        self.stream.write(_encode(message).encode() + b"\n")
         return True
-
-    def push(self) -> None:
-        """Send what waits, as far as there is room."""
-        try:
-            sent = self.stream.send(self._down)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            sent = len(self._down)
-        self._down = self._down[sent:]
-        with contextlib.suppress(FileNotFoundError):
-            self._loop.change(self.stream.fileno(), READ | WRITE if self._down else READ)
 
     # --- the end --------------------------------------------------------------------------------------------------
 
@@ -249,7 +230,6 @@ class WorkerProcess:
     def close(self) -> None:
         """The process has ended and everything was read: give back what is held for it."""
         self.closed = True
-        self._loop.unwatch(self.stream.fileno())
         self.stream.close()
         self.orders.close()
         self._theirs.close()

@@ -15,9 +15,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from meson_executor.logs import STDERR, STDOUT, Logs
-from meson_executor.loop import EDGE, READ, WRITE, Loop
+from meson_executor.loop import EDGE, READ, Loop
 from meson_executor.orders import ENDED, Attempt, Need
-from meson_executor.processes import Reaper, Spawner, signal_name
+from meson_executor.processes import Reaper, Spawner, signal_group, signal_name
 from meson_executor.protocol import Key, failure
 from meson_executor.secrets import SecretMissingError, Secrets
 from meson_executor.worker_process import Place, WorkerProcess
@@ -202,11 +202,10 @@ class Workers:
                 self._spawner,
                 self._journal,
                 self._place,
-                (
-                    lambda events: self._on_stream(worker, events),
-                    lambda _events: self._on_output(worker, worker.out, STDOUT),
-                    lambda _events: self._on_output(worker, worker.err, STDERR),
-                ),
+                lambda line: self._on_line(worker, line),
+                lambda _reason: signal_group(worker.pid, signal.SIGKILL),
+                lambda _events: self._on_output(worker, worker.out, STDOUT),
+                lambda _events: self._on_output(worker, worker.err, STDERR),
             )
         except OSError as error:
             if worker.guard is not None:
@@ -237,12 +236,6 @@ class Workers:
             self._sweeper.signal(worker.marker, worker.pid, signal.SIGKILL)
 
     # --- what a worker says ---------------------------------------------------------------------------------------
-
-    def _on_stream(self, worker: WorkerProcess, events: int) -> None:
-        if events & WRITE:
-            worker.push()
-        for line in worker.lines():
-            self._on_line(worker, line)
 
     def _on_line(self, worker: WorkerProcess, line: bytes) -> None:
         try:
@@ -379,12 +372,7 @@ class Workers:
     # --- the end of a worker --------------------------------------------------------------------------------------
 
     def _on_end(self, worker: WorkerProcess, status: int) -> None:
-        while True:
-            lines = worker.lines()
-            if not lines:
-                break
-            for line in lines:
-                self._on_line(worker, line)
+        worker.stream.read_rest()
         self._on_output(worker, worker.out, STDOUT)
         self._on_output(worker, worker.err, STDERR)
         del self._workers[worker.number]
