@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import and_, func, select, tuple_
+from sqlalchemy import and_, select, tuple_
 
 from meson_core.errors import NotFoundError
 from meson_core.events import Failure
@@ -23,6 +23,7 @@ from meson_core.store.records import (
     NodeRow,
     OutputRow,
     RunRow,
+    SampleRecord,
     WaitRecord,
 )
 
@@ -217,6 +218,18 @@ def instances(
         behind = table.indexes > key if node is not None else tuple_(table.node, table.indexes) > tuple_(after[0], key)
         statement = statement.where(behind)
     statement = statement.order_by(table.node, table.indexes).limit(limit)
+    return _instances(connection, statement)
+
+
+def instance(connection: Connection, number: int, address: Instance) -> InstanceRow | None:
+    """One instance; None when it has no row."""
+    table = schema.instances.c
+    key = (table.run == number, table.node == address[0], table.indexes == pack(address[1:]))
+    found = _instances(connection, _INSTANCE.where(*key))
+    return found[0] if found else None
+
+
+def _instances(connection: Connection, statement: Select[Any]) -> list[InstanceRow]:
     return [
         InstanceRow(
             node=row.node,
@@ -363,15 +376,15 @@ def emitted(connection: Connection, number: int, instance: Instance | None, afte
 # --- progress, waits, durations -------------------------------------------------------------------------------------
 
 
-def progress(connection: Connection, number: int) -> dict[int, float]:
-    """Node → sum of the fractions that its running attempts have last told."""
+def samples(connection: Connection, run_id: str, number: int) -> list[SampleRecord]:
+    """What the attempts under way have last told of themselves."""
     table = schema.samples.c
-    statement = (
-        select(table.node, func.sum(table.fraction))
-        .where(table.run == number, table.fraction.is_not(None))
-        .group_by(table.node)
-    )
-    return {node: float(total) for node, total in connection.execute(statement)}
+    columns = (table.node, table.indexes, table.attempt, table.at, table.fraction, table.message)
+    statement = select(*columns).where(table.run == number).order_by(table.node, table.indexes)
+    return [
+        SampleRecord(run_id, (node, *unpack(indexes)), attempt, at, fraction, message)
+        for node, indexes, attempt, at, fraction, message in connection.execute(statement)
+    ]
 
 
 def waits(connection: Connection, run_id: str, number: int) -> list[WaitRecord]:

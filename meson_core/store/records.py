@@ -11,6 +11,9 @@ from meson_core.events import AnyEvent, Failure
 from meson_core.spec.plan import Instance
 from meson_core.spec.states import Cause, RunState, State
 
+#: The name under which the duration of whole runs is learnt, beside those of steps.
+WHOLE_RUN = ""
+
 # --- what the orchestrator writes ---------------------------------------------------------------------------------
 
 

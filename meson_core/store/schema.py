@@ -234,7 +234,8 @@ emitted = Table(
 )
 Index("emitted_of_instance", emitted.c.run, emitted.c.node, emitted.c.indexes)
 
-#: How long a step takes, learnt over the runs of workflows of one name; recent runs weigh more.
+#: How long a step, a composite or a whole run takes, learnt over the runs of workflows of one name; recent runs weigh
+#: more.
 durations = Table(
     "durations",
     metadata,

@@ -364,6 +364,11 @@ class Store:
                 connection, number, node=node, prefix=prefix, states=states, after=after, limit=limit
             )
 
+    def instance(self, run_id: str, instance: Instance) -> InstanceRow | None:
+        """One instance; None while it waits, or when there is none."""
+        with self._reading(run_id) as (connection, number):
+            return queries.instance(connection, number, instance)
+
     def attempts(
         self,
         run_id: str,
@@ -388,10 +393,10 @@ class Store:
         with self._reading(run_id) as (connection, number):
             return queries.emitted(connection, number, instance, after, limit)
 
-    def progress(self, run_id: str) -> dict[int, float]:
-        """Node → sum of the fractions that its running attempts have last told."""
+    def samples(self, run_id: str) -> list[SampleRecord]:
+        """What the attempts under way have last told of themselves, by instance."""
         with self._reading(run_id) as (connection, number):
-            return queries.progress(connection, number)
+            return queries.samples(connection, run_id, number)
 
     def waits(self, run_id: str) -> list[WaitRecord]:
         """Why instances wait, by node, as placement last wrote it."""

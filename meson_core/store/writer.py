@@ -18,6 +18,7 @@ from meson_core.store.instance_key import pack
 from meson_core.store.log import outline_of_run
 from meson_core.store.projection import project
 from meson_core.store.queries import number_of
+from meson_core.store.records import WHOLE_RUN
 from meson_core.store.statements import Statements
 
 if TYPE_CHECKING:
@@ -265,15 +266,24 @@ def _create_run(connection: Connection, event: RunCreated, cell: str) -> int:
 
 
 def _learn(connection: Connection, dialect: Dialect, run: int) -> None:
-    """Let a run that has ended teach how long its steps take."""
-    nodes, runs = schema.nodes.c, schema.runs.c
-    shown = connection.execute(
-        select(nodes.node, nodes.succeeded, nodes.total_s).where(nodes.run == run, nodes.succeeded > 0)
-    ).all()
+    """Let a run that has ended teach how long its steps take; and if it went through in one go, the whole as well."""
+    runs, nodes = schema.runs.c, schema.nodes.c
+    columns = (runs.workflow, runs.state, runs.generation, runs.created_at, runs.ended_at)
+    ended = connection.execute(select(*columns).where(runs.number == run)).one()
+    entries = outline_of_run(connection, run).entries
+    composites = {entry.owner for entry in entries}
+    smooth = ended.state == RunState.succeeded and not ended.generation
+    shown: list[tuple[str, float, float]] = []
+    if smooth:
+        shown.append((WHOLE_RUN, 1, ended.ended_at - ended.created_at))
+    for row in connection.execute(select(schema.nodes).where(nodes.run == run)):
+        entry = entries[row.node]
+        if row.succeeded:
+            shown.append((entry.name, row.succeeded, row.total_s))
+        elif smooth and row.node in composites and not entry.depth and row.first_started is not None:
+            shown.append((entry.name, 1, (row.last_ended or ended.ended_at) - row.first_started))
     if not shown:
         return
-    workflow = connection.execute(select(runs.workflow).where(runs.number == run)).scalar_one()
-    steps = outline_of_run(connection, run).entries
     table = schema.durations.c
     new = dialect.insert(schema.durations)
     connection.execute(
@@ -285,7 +295,7 @@ def _learn(connection: Connection, dialect: Dialect, run: int) -> None:
             },
         ),
         [
-            {"workflow": workflow, "step": steps[row.node].name, "weight": row.succeeded, "total_s": row.total_s}
-            for row in shown
+            {"workflow": ended.workflow, "step": step, "weight": weight, "total_s": total}
+            for step, weight, total in shown
         ],
     )

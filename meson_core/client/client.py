@@ -1,0 +1,528 @@
+"""Owns `Client`: what can be asked about runs, and what can be asked of their orchestrator."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from meson_core.client import asking, following, names
+from meson_core.client.code_bundle import CODE, CodeBundle, bundle
+from meson_core.client.progress import Estimate
+from meson_core.client.reasons import counts_of, explain, note_of
+from meson_core.client.records import Attempt, Context, RunTree, StepInstance, TreeNode, Why
+from meson_core.errors import ConflictError
+from meson_core.events import Selection
+from meson_core.settings import find_root, read_settings
+from meson_core.spec.digest import canonical_json, digest, plain
+from meson_core.spec.model import Workflow
+from meson_core.spec.parameters import bind_parameters
+from meson_core.spec.plan import compile_plan
+from meson_core.spec.states import State
+from meson_core.store import open_store
+from meson_core.store.wishes import Plain, Retry, Send, Settle, Skip, Start, Step
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+
+    from meson_core.client.records import LogLine
+    from meson_core.spec.plan import Instance, Plan
+    from meson_core.spec.states import RunState
+    from meson_core.store.records import EmittedRow, InstanceRow, LinkRow, LogRow, RunRow, SampleRecord
+    from meson_core.store.store import Store
+    from meson_core.store.wishes import WishBody, WishKind
+
+#: Which code a retry goes on with.
+PINNED = "pinned"
+CURRENT = "current"
+#: Seconds for which the answer to a wish is waited for.
+WAIT_S = 30.0
+_PAGE = 1000
+#: States of an attempt that is under way.
+_AT_WORK = (State.starting, State.running, State.lost, State.cancelling)
+
+
+def connect(project: str | os.PathLike[str] = ".", *, create: bool = False, read_only: bool = False) -> Client:
+    """A client for the project that a folder or file belongs to.
+
+    Args:
+        project: any place in it.
+        create: make an empty store where there is none.
+        read_only: for looking only; works without leave to write.
+
+    Raises:
+        NotFoundError: nothing was ever run there.
+        SettingsError: its settings are not right.
+        StoreError: its store cannot be opened.
+    """
+    settings = read_settings(find_root(Path(project)), os.environ)
+    store = open_store(settings.store_location, create=create, read_only=read_only)
+    return Client(store, settings.directory, cell=settings.cell, by=settings.owner or getpass.getuser())
+
+
+class Client:
+    """Asks about runs, and has wishes.
+
+    `run` is always a run's id, the beginning of its id, or "last". `step` is the dotted name of a step or another node;
+    an instance is `(node, *indexes)`, as every answer has it.
+
+    Args:
+        store: the open store; closed with the client.
+        directory: the project's `.meson` folder, where its logs are.
+        cell: whose orchestrator new runs are meant for.
+        by: who asks.
+    """
+
+    def __init__(self, store: Store, directory: Path, *, cell: str = "local", by: str = "") -> None:
+        self.store = store
+        self.directory = directory
+        self.cell = cell
+        self.by = by
+        self._plans: dict[str, Plan] = {}
+
+    def close(self) -> None:
+        """Close the store."""
+        self.store.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- runs ---------------------------------------------------------------------------------------------------------
+
+    def runs(
+        self,
+        *,
+        state: RunState | Collection[RunState] = (),
+        workflow: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> list[RunRow]:
+        """Runs, the latest first.
+
+        Args:
+            state: only those in this state, or in one of these.
+            workflow: only those of workflows of this name.
+            after: id of the last run of the page before.
+            limit: at most so many.
+        """
+        states = (state,) if isinstance(state, str) else state
+        return self.store.runs(states=states, workflow=workflow, after=after, limit=limit)
+
+    def run(self, run: str) -> RunRow:
+        """One run.
+
+        Raises:
+            NotFoundError: no run, or several, could be meant.
+        """
+        return names.find_run(self.store, run)
+
+    def plan(self, run: str) -> Plan:
+        """The compiled workflow that a run is pinned to."""
+        return self._plan_of(self.run(run))
+
+    def _plan_of(self, row: RunRow) -> Plan:
+        plan = self._plans.get(row.version)
+        if plan is None:
+            workflow = Workflow.model_validate_json(self.store.definition(row.version))
+            plan = self._plans[row.version] = compile_plan(workflow)
+        return plan
+
+    def tree(self, run: str) -> RunTree:
+        """A run with all its nodes: counts, percent complete, time to go. It costs the same for any number of instances."""
+        row = self.run(run)
+        plan = self._plan_of(row)
+        run_id = row.run_id
+        rows = {each.node: each for each in self.store.nodes(run_id)}
+        samples = self.store.samples(run_id)
+        waits = {each.node: each for each in self.store.waits(run_id)}
+        now = time.time() if row.ended_at is None else row.ended_at
+        estimate = Estimate(plan, rows, samples, self.store.durations(row.workflow), now, row.created_at)
+        by_node: dict[int, list[SampleRecord]] = {}
+        for sample in samples:
+            by_node.setdefault(sample.instance[0], []).append(sample)
+        nodes = []
+        for node in plan.nodes:
+            progress = estimate.node(node.id)
+            counts = counts_of(plan, node.id, rows)
+            note = note_of(counts, by_node.get(node.id, ()), waits.get(node.id), self._one_of(run_id, node.id))
+            nodes.append(
+                TreeNode(
+                    node=node.id,
+                    name=node.name,
+                    kind=node.spec.node,
+                    owner=plan.scopes[node.scope].owner,
+                    counts=tuple(counts),
+                    fraction=progress.fraction,
+                    eta_s=progress.eta_s,
+                    took_s=progress.took_s,
+                    mean_s=progress.mean_s,
+                    note=note,
+                )
+            )
+        whole = estimate.run(row.ended_at)
+        return RunTree(
+            run_id=run_id,
+            workflow=row.workflow,
+            state=row.state,
+            generation=row.generation,
+            created_at=row.created_at,
+            ended_at=row.ended_at,
+            fraction=whole.fraction,
+            eta_s=whole.eta_s,
+            seq=row.seq,
+            at=now,
+            nodes=tuple(nodes),
+        )
+
+    def _one_of(self, run_id: str, node: int) -> Callable[[State], InstanceRow | None]:
+        def one_in(state: State) -> InstanceRow | None:
+            found = self.store.instances(run_id, node=node, states=(state,), limit=1)
+            return found[0] if found else None
+
+        return one_in
+
+    # --- instances ----------------------------------------------------------------------------------------------------
+
+    def instances(
+        self,
+        run: str,
+        *,
+        step: str | None = None,
+        prefix: tuple[int, ...] = (),
+        states: Collection[State] = (),
+        after: Instance | None = None,
+        limit: int = 100,
+    ) -> list[StepInstance]:
+        """A page of instances in the order of node and indexes; what still waits is not among them.
+
+        Args:
+            run: which run.
+            step: only those of this step.
+            prefix: only those below these indexes; needs `step`.
+            states: only those in one of these.
+            after: the last instance of the page before.
+            limit: at most so many.
+        """
+        row = self.run(run)
+        plan = self._plan_of(row)
+        node = None if step is None else names.find_node(plan, step)
+        found = self.store.instances(row.run_id, node=node, prefix=prefix, states=states, after=after, limit=limit)
+        return [_instance(plan, each) for each in found]
+
+    def attempts(self, run: str, instance: Instance) -> list[Attempt]:
+        """All attempts of one instance that have begun or ended, the first one first."""
+        row = self.run(run)
+        plan = self._plan_of(row)
+        step = plan.nodes[instance[0]].name
+        found = [
+            Attempt(
+                step=step,
+                instance=instance,
+                attempt=each.attempt,
+                outcome="killed" if each.cause is None else each.cause.value,
+                machine=each.machine,
+                began=each.began,
+                ended=each.ended,
+                failure=each.failure,
+            )
+            for each in self.store.attempts(row.run_id, instance, limit=_PAGE)
+        ]
+        present = self.store.instance(row.run_id, instance)
+        if present is not None and all(each.attempt != present.attempt for each in found):
+            outcome = "succeeded" if present.state is State.succeeded else "running"
+            if present.state is State.succeeded or present.state in _AT_WORK:
+                found.append(
+                    Attempt(
+                        step=step,
+                        instance=instance,
+                        attempt=present.attempt,
+                        outcome=outcome,
+                        machine=present.machine,
+                        began=present.started_at,
+                        ended=present.ended_at,
+                        failure=None,
+                    )
+                )
+        return found
+
+    def links(self, run: str, instance: Instance | None = None) -> list[LinkRow]:
+        """What steps have shown to be clicked at."""
+        return self.store.links(self.run(run).run_id, instance)
+
+    def emitted(
+        self, run: str, instance: Instance | None = None, *, after: int = 0, limit: int = 1000
+    ) -> list[EmittedRow]:
+        """What steps have emitted, in the order of the log; `after` is the position of the last one before."""
+        return self.store.emitted(self.run(run).run_id, instance, after=after, limit=limit)
+
+    def outputs(self, run: str, *, steps: Sequence[str] = (), limit: int = 1000) -> Context:
+        """The values of a run: its parameters, its results, and what its steps have put out.
+
+        Args:
+            run: which run.
+            steps: only of these; empty for all.
+            limit: at most so many instances of each step.
+        """
+        row = self.run(run)
+        plan = self._plan_of(row)
+        chosen = [names.find_node(plan, step) for step in steps] or [node.id for node in plan.nodes if node.is_step]
+        found: dict[str, Any] = {}
+        for number in chosen:
+            put_out = [
+                (each.indexes, msgspec.json.decode(each.outputs))
+                for each in self.store.outputs_of(row.run_id, number, limit=limit)
+                if each.outputs is not None
+            ]
+            node = plan.nodes[number]
+            if node.depth and put_out:
+                found[node.name] = put_out
+            elif put_out:
+                found[node.name] = put_out[0][1]
+        return Context(params=row.params, results=row.results, steps=found)
+
+    def why(self, run: str, step: str) -> Why:
+        """Why a step is not done: what it waits for, what refused it, what went wrong."""
+        row = self.run(run)
+        plan = self._plan_of(row)
+        number = names.find_node(plan, step)
+        rows = {each.node: each for each in self.store.nodes(row.run_id)}
+        wait = next((each for each in self.store.waits(row.run_id) if each.node == number), None)
+        counts = counts_of(plan, number, rows)
+        waiting = counts[State.ready]
+        if not waiting:
+            wait = None
+        lines = explain(plan, number, row.state, rows, wait, self._one_of(row.run_id, number))
+        return Why(
+            step=plan.nodes[number].name,
+            lines=tuple(lines),
+            counts={state.name: counts[state] for state in State if counts[state]},
+            waiting=waiting,
+            detail=None if wait is None else wait.detail,
+        )
+
+    # --- what happens -------------------------------------------------------------------------------------------------
+
+    def events(self, run: str, *, after_seq: int = 0, limit: int | None = None) -> list[LogRow]:
+        """The events of a run with a higher sequence number, oldest first."""
+        return self.store.log(self.run(run).run_id, after_seq, limit)
+
+    def follow(self, run: str, *, after_seq: int = 0) -> Iterator[LogRow]:
+        """Every event of a run as it comes; ends when the run has ended."""
+        return following.follow(self.store, self.run(run).run_id, after_seq)
+
+    def follow_async(self, run: str, *, after_seq: int = 0) -> AsyncIterator[LogRow]:
+        """Every event of a run as it comes, in an event loop; ends when the run has ended."""
+        return following.follow_async(self.store, self.run(run).run_id, after_seq)
+
+    def wait(self, run: str, *, timeout_s: float | None = None) -> RunRow:
+        """Wait until a run has ended, at most so many seconds; the run as it stands then."""
+        run_id = self.run(run).run_id
+        following.wait_until_ended(self.store, run_id, timeout_s)
+        return self.run(run_id)
+
+    def logs(
+        self,
+        run: str,
+        *,
+        steps: Sequence[str] = (),
+        instance: Instance | None = None,
+        failed: bool = False,
+        follow: bool = False,
+    ) -> Iterator[LogLine]:
+        """The output of all attempts on this machine, merged into one stream of lines.
+
+        Args:
+            run: which run.
+            steps: only of these steps; empty for all.
+            instance: only of this one.
+            failed: only of instances that have failed.
+            follow: go on until the run has ended.
+        """
+        from meson_core.client.logs import read_logs  # noqa: PLC0415  needed by one command of many
+
+        row = self.run(run)
+        plan = self._plan_of(row)
+        nodes = [names.find_node(plan, step) for step in steps]
+        only: Callable[[], Collection[Instance]] | None = None
+        if instance is not None:
+            only = lambda: (instance,)  # noqa: E731
+        elif failed:
+            only = lambda: self._failed(row.run_id)  # noqa: E731
+        folder = self.directory / "logs"
+        return read_logs(self.store, row.run_id, plan, folder, nodes=nodes, instances=only, follow=follow)
+
+    def _failed(self, run_id: str) -> set[Instance]:
+        found: set[Instance] = set()
+        after: Instance | None = None
+        while page := self.store.instances(run_id, states=(State.failed,), after=after, limit=_PAGE):
+            found.update(row.instance for row in page)
+            after = page[-1].instance
+        return found
+
+    # --- wishes -------------------------------------------------------------------------------------------------------
+
+    def start(
+        self,
+        workflow: Workflow,
+        params: Mapping[str, Any] | None = None,
+        *,
+        texts: Mapping[str, str] | None = None,
+        code: str = "",
+        owner: str = "",
+        wait_s: float | None = WAIT_S,
+    ) -> str:
+        """Start a run of a checked workflow.
+
+        Args:
+            workflow: as `meson_core.spec.check.check` returned it.
+            params: values by name; what is missing takes its default.
+            texts: values as texts, read by the declared type; they win over `params`.
+            code: digest of its code bundle (`bundle`); "" when it needs none.
+            owner: who the run belongs to; by default who asks.
+            wait_s: seconds to wait until the run exists; None to leave the wish for whoever comes.
+
+        Returns:
+            The id of the run.
+
+        Raises:
+            ParameterError: parameters are missing, unknown or refused.
+            ConflictError: the orchestrator refused it, or there is none.
+        """
+        bound = bind_parameters(workflow.params, params or {}, texts=texts, workflow=workflow.name)
+        version = digest(workflow)
+        self.store.put_definition(version, canonical_json(plain(workflow)), workflow.name)
+        run_id = asking.new_run_id()
+        body = Start(workflow=version, code=code, params=bound, owner=owner or self.by)
+        self._ask("start", run_id, self.cell, body, wait_s)
+        return run_id
+
+    def bundle(self) -> CodeBundle:
+        """Snapshot the project's files as they are now, for `start` and `retry`.
+
+        Raises:
+            AuthoringError: they are too large; the message names the largest.
+        """
+        return bundle(self.directory.parent, self.directory / CODE)
+
+    def cancel(self, run: str, *, wait_s: float | None = WAIT_S) -> None:
+        """Stop everything; attempts get their grace."""
+        self._wish("cancel", run, Plain(), wait_s)
+
+    def pause(self, run: str, *, wait_s: float | None = WAIT_S) -> None:
+        """Start nothing new; what runs goes on."""
+        self._wish("pause", run, Plain(), wait_s)
+
+    def resume(self, run: str, *, wait_s: float | None = WAIT_S) -> None:
+        """End a pause."""
+        self._wish("resume", run, Plain(), wait_s)
+
+    def hold(self, run: str, step: str, *, wait_s: float | None = WAIT_S) -> None:
+        """Start no new attempt of a step until it is released."""
+        self._wish("hold", run, Step(names.find_node(self.plan(run), step)), wait_s)
+
+    def release(self, run: str, step: str, *, wait_s: float | None = WAIT_S) -> None:
+        """End a hold."""
+        self._wish("release", run, Step(names.find_node(self.plan(run), step)), wait_s)
+
+    def skip(
+        self,
+        run: str,
+        *,
+        steps: Sequence[str] = (),
+        instances: Sequence[Instance] = (),
+        wait_s: float | None = WAIT_S,
+    ) -> None:
+        """Let instances count as done with null outputs; what runs is left alone."""
+        self._wish("skip", run, Skip(self._selection(run, False, steps, instances)), wait_s)
+
+    def retry(
+        self,
+        run: str,
+        *,
+        failed: bool = False,
+        steps: Sequence[str] = (),
+        instances: Sequence[Instance] = (),
+        code: str = PINNED,
+        wait_s: float | None = WAIT_S,
+    ) -> None:
+        """Reopen a run that has ended: the selection and everything downstream of it is done again.
+
+        Args:
+            run: which run.
+            failed: all that failed or were cancelled.
+            steps: all instances of these steps.
+            instances: just these.
+            code: "pinned" to go on with the code that it started with, "current" for the project's files as they are
+                now, or the digest of another bundle.
+            wait_s: seconds to wait for the answer.
+        """
+        selection = self._selection(run, failed, steps, instances)
+        taken = None if code == PINNED else self.bundle().digest if code == CURRENT else code
+        self._wish("retry", run, Retry(selection, taken), wait_s)
+
+    def send(self, run: str, instance: Instance, name: str, value: Any, *, wait_s: float | None = WAIT_S) -> None:
+        """Send a message to the running attempt of an instance."""
+        self._wish("send", run, Send(instance, name, value), wait_s)
+
+    def settle(
+        self,
+        run: str,
+        instance: Instance,
+        verdict: Literal["succeeded", "failed", "retry"],
+        outputs: Mapping[str, Any] | None = None,
+        *,
+        wait_s: float | None = WAIT_S,
+    ) -> None:
+        """Say what became of a submission whose outcome is unknown.
+
+        Args:
+            run: which run.
+            instance: the one whose outcome is unknown.
+            verdict: "succeeded" (with outputs), "failed", or "retry" (as a new job).
+            outputs: by name.
+            wait_s: seconds to wait for the answer.
+        """
+        self._wish("settle", run, Settle(instance, verdict, dict(outputs or {})), wait_s)
+
+    def _selection(self, run: str, failed: bool, steps: Sequence[str], instances: Sequence[Instance]) -> Selection:
+        plan = self.plan(run)
+        if not (failed or steps or instances):
+            raise ConflictError(
+                "nothing is selected", hint="say what is meant: what failed, some steps, or some instances"
+            )
+        nodes = tuple(names.find_node(plan, step) for step in steps)
+        for instance in instances:
+            names.check_instance(plan, instance)
+        return Selection(failed, nodes, tuple(instances))
+
+    def _wish(self, what: WishKind, run: str, body: WishBody, wait_s: float | None) -> None:
+        row = self.run(run)
+        self._ask(what, row.run_id, row.cell, body, wait_s)
+
+    def _ask(self, what: WishKind, run_id: str, cell: str, body: WishBody, wait_s: float | None) -> Any:
+        return asking.ask(self.store, cell, self.by, what, run_id, body, wait_s=wait_s)
+
+
+def _instance(plan: Plan, row: InstanceRow) -> StepInstance:
+    return StepInstance(
+        step=plan.nodes[row.node].name,
+        instance=row.instance,
+        state=row.state.name,
+        attempt=row.attempt,
+        why=row.why,
+        machine=row.machine,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        outputs=None if row.outputs is None else msgspec.json.decode(row.outputs),
+        failure=row.failure,
+        external_id=row.external_id,
+        fraction=row.fraction,
+        message=row.message,
+    )
