@@ -55,10 +55,8 @@ class Argument:
 
 def is_artifact(annotation: object) -> bool:
     """Whether it is `meson_runtime.Artifact`, which is known by its name: importing it here would bring its IO along."""
-    return (
-        getattr(annotation, "__module__", "") == "meson_runtime.artifact"
-        and getattr(annotation, "__qualname__", "") == "Artifact"
-    )
+    module = getattr(annotation, "__module__", None) or ""
+    return module.partition(".")[0] == "meson_runtime" and getattr(annotation, "__qualname__", "") == "Artifact"
 
 
 def is_record(annotation: object) -> bool:

@@ -134,7 +134,7 @@ class Value:
         return _binary("or", _OR, other, self)
 
     def __invert__(self) -> Value:
-        return Value(f"not {self.at(_NOT)}", _NOT, _uses(self))
+        return Computed(f"not {self.at(_NOT)}", _NOT, _uses(self))
 
     # --- arithmetic -------------------------------------------------------------------------------------------------------
 
@@ -181,7 +181,7 @@ class Value:
         return _power(other, self)
 
     def __neg__(self) -> Value:
-        return Value(f"-{self.at(_UNARY)}", _UNARY, _uses(self))
+        return Computed(f"-{self.at(_UNARY)}", _UNARY, _uses(self))
 
     def __pos__(self) -> Value:
         return self
@@ -202,7 +202,7 @@ def _joined(
 ) -> Value:
     parts = [as_value(operand) for operand in operands]
     texts = [part.at(needed) for part, needed in zip(parts, at, strict=True)]
-    return Value(write(texts), level, _uses(*more, *parts))
+    return Computed(write(texts), level, _uses(*more, *parts))
 
 
 def _binary(operator: str, level: int, left: object, right: object) -> Value:
@@ -239,19 +239,19 @@ def as_value(value: object) -> Value:
     if isinstance(value, Value):
         return value
     if value is None or isinstance(value, bool | str):
-        return Value(repr(value))
+        return Computed(repr(value))
     if isinstance(value, int | float):
         if not math.isfinite(value):
             msg = f"{value!r} cannot be written in an expression: only finite numbers can"
             raise WrongTypeError(msg, where=here())
-        return Value(repr(value), _ATOM if math.copysign(1, value) > 0 else _UNARY)
+        return Computed(repr(value), _ATOM if math.copysign(1, value) > 0 else _UNARY)
     if isinstance(value, list | tuple):
         items = [as_value(item) for item in value]
-        return Value(f"[{', '.join(item.text for item in items)}]", _ATOM, _uses(*items))
+        return Computed(f"[{', '.join(item.text for item in items)}]", _ATOM, _uses(*items))
     if isinstance(value, Mapping):
         pairs = [(as_value(str(key)), as_value(item)) for key, item in value.items()]
         text = ", ".join(f"{key.text}: {item.text}" for key, item in pairs)
-        return Value(f"{{{text}}}", _ATOM, _uses(*(item for _, item in pairs)))
+        return Computed(f"{{{text}}}", _ATOM, _uses(*(item for _, item in pairs)))
     msg = f"{value!r} ({type(value).__name__}) cannot be written in an expression"
     raise WrongTypeError(msg, where=here(), hint="use numbers, texts, true/false, None, and lists or dicts of these")
 
@@ -259,6 +259,16 @@ def as_value(value: object) -> Value:
 def text_of(value: object) -> str:
     """An expression as text: a value, a text that is one already, or a literal that is not a text."""
     return value if isinstance(value, str) else as_value(value).text
+
+
+class Computed(Value):
+    """What operators, literals and texts make.
+
+    The sorts of values are siblings: Python asks the right operand first when its class is derived from that of the left
+    one, and `alpha > rows` would become `rows < alpha`.
+    """
+
+    __slots__ = ()
 
 
 class Reference(Value):
@@ -326,7 +336,7 @@ def expr(text: str, **values: object) -> Value:
             return parts[match.group(1)].at(_ATOM)
 
         text = _FIELD.sub(fill, text)
-    return Value(text, _level_of(text), _uses(*uses))
+    return Computed(text, _level_of(text), _uses(*uses))
 
 
 def _level_of(text: str) -> int:
