@@ -1,14 +1,11 @@
 """Owns the process that drives runs: all asyncio, one TaskGroup, one loop.
 
-    serve       the orchestrator as a whole        running     a workflow in one call
-    loop        the loop itself                    incoming    what wakes it
-    feeding     events into machines, one batch    facts       what executors say, as events
-    writing     the writer thread                  probe       where tests look in
-    context     the values of a run                items, outputs
-    orders      what a launch needs                launching   templates and placements
-    placing     the queue and the offers           timers, clock, samples, snapshots
-    wishes      what people want                   inbox       the watch over it
-    recovery    runs out of the store              runs        a run under way
+- `serve`: the orchestrator as a whole; `running`: a workflow in one call.
+- `loop`: the loop; `incoming` wakes it; `feeding` takes events into machines; `writing` is the writer thread.
+- `context`, `items`, `outputs`: the values of a run.
+- `orders`, `launching`: what a launch needs; `placing`: the queue and the offers; `facts`: what executors say, as events.
+- `wishes`, `inbox`: what people want; `recovery`, `runs`: a run out of the store, and under way.
+- `timers`, `clock`, `samples`, `snapshots`, `probe`: time, what goes beside the log, where tests look in.
 """
 
 from __future__ import annotations

@@ -147,6 +147,8 @@ class Feeder:
 
     def feed(self, run: ActiveRun, event: AnyEvent) -> None:
         """Take in one event, and all that follows from it at once. A bug of the engine stops this run, and no other."""
+        if run.run_id in self.fallen:
+            return
         try:
             self._handle(run, event)
             following = self._following

@@ -234,6 +234,7 @@ class Loop:
     def _frame(self, frame: Frame) -> RunCommit:
         run = frame.run
         machine = run.machine
+        sound = run.run_id not in self._feeder.fallen
         nodes = {change.instance[0] for change in frame.changes}
         if frame.expected_seq == 0:
             nodes.update(range(len(run.definition.plan.nodes)))
@@ -244,7 +245,7 @@ class Loop:
             changes=frame.changes,
             counts={node: machine.counts(node) for node in nodes},
             state=machine.run_state,
-            snapshot=self._snapshots.take(run),
+            snapshot=self._snapshots.take(run) if sound else None,
             results=self._orders.results(run) if machine.run_state is RunState.succeeded else None,
         )
 

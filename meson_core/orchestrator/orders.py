@@ -132,7 +132,7 @@ class Orders:
             run.definition.requests[launch.instance[0]],
             offer_id=self._placer.offer_of(AttemptKey(run.run_id, launch.instance, launch.attempt)),
             inputs=inputs,
-            scratch=self.scratch_of(run.run_id).as_uri(),
+            scratch=run.scratch,
             remembered=remembered,
         )
 
@@ -173,6 +173,7 @@ class Orders:
     def describe(self, run: ActiveRun) -> None:
         """Find out how the steps of a run are launched, now or with its present code."""
         run.described = None
+        run.scratch = self.scratch_of(run.run_id).as_uri()
         run.code_version += 1
         self._tasks.create_task(self._describe(run, run.code_version), name=f"describe {run.run_id}")
 

@@ -96,6 +96,8 @@ class ActiveRun:
         self.context = Context(definition.plan, definition.resolution, params, machine, self.outputs)
         #: How its steps are launched; None while that is being found out.
         self.described: dict[int, Described] | None = None
+        #: URI of the folder that its steps share.
+        self.scratch = ""
         #: Counts up when the code changes, so that templates of older code are not taken for the present ones.
         self.code_version = 0
         #: Launches that wait for templates, or for an artifact.

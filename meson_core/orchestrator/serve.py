@@ -16,6 +16,7 @@ import logging
 import shutil
 from typing import TYPE_CHECKING
 
+from meson_core.commands import Fence
 from meson_core.errors import ConflictError, MesonError, NotFoundError
 from meson_core.events import RunCancelRequested
 from meson_core.orchestrator.clock import SystemClock
@@ -114,6 +115,16 @@ class Orchestrator:
         ended: asyncio.Future[RunState] = asyncio.get_running_loop().create_future()
         self._ends.setdefault(run_id, []).append(ended)
         return await ended
+
+    async def serve(self) -> None:
+        """Drive the cell until `stop` is called.
+
+        Raises:
+            MesonError: it cannot go on; everything that was committed is safe.
+        """
+        await self._ended.wait()
+        if self._failed is not None:
+            raise self._failed
 
     async def drain(self) -> None:
         """Place nothing more, take back what has not begun, and wait for what runs."""
@@ -278,9 +289,9 @@ class Orchestrator:
             if not future.done():
                 future.set_result(state)
         scratch = self._orders.scratch_of(run.run_id)
-        self._tasks.create_task(
-            asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True), name=f"scratch {run.run_id}"
-        )
+        if scratch.exists():
+            remove = asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
+            self._tasks.create_task(remove, name=f"remove {scratch}")
         if self._wishes.waiting:
             self._incoming.settle(self._wishes.take)
 
@@ -295,6 +306,9 @@ class Orchestrator:
             logger.warning("run %s cannot go on: %s", run.run_id, error)
             return
         fresh.broken = True
-        self._adopt(fresh)
+        kills = self._adopt(fresh)
         self._feeder.feed(fresh, RunCancelRequested(self._clock.now(), f"Meson, after a bug: {why}"))
-        self._incoming.wake()
+        # What the broken machine did not take in any more is not told again: its attempts are asked after.
+        for live in fresh.machine.live():
+            self._feeder.batch.effects.append((fresh, Fence(live.instance, live.attempt)))
+        self._feeder.batch.effects.extend((fresh, kill) for kill in kills)
