@@ -35,11 +35,14 @@ class Quantities:
             return None
 
         def judge(offer: Offer) -> Verdict:
+            busy = None
             for name, least, amount in asked:
-                free = offer.free.get(name, 0.0)
-                if free < least:
-                    return self._refusal(name, amount, free, offer.total.get(name, 0.0))
-            return _NEUTRAL
+                free, total = offer.free.get(name, 0.0), offer.total.get(name, 0.0)
+                if total < least:
+                    return self._refusal(name, amount, free, total)
+                if free < least and busy is None:
+                    busy = (name, amount, free, total)
+            return _NEUTRAL if busy is None else self._refusal(*busy)
 
         return lambda offers: [judge(offer) for offer in offers]
 

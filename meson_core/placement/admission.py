@@ -59,7 +59,6 @@ class _Held(NamedTuple):
     """What an attempt under way has taken."""
 
     machine: Machine
-    generation: int
     need: Need
     brisk: bool
 
@@ -140,11 +139,9 @@ class Admission:
         if held is None:
             return
         machine = held.machine
-        machine.pending.pop(key, None)
+        machine.end(key, held.need)
         if held.brisk:
             machine.add_brisk(held.need, -1)
-        if held.generation == machine.generation:
-            machine.add(held.need, 1)
         self._stock.changed(machine)
 
     def took(self, step: Hashable, seconds: float) -> None:
@@ -260,11 +257,10 @@ class Admission:
                 return False
         key = self._take(lane).key
         need = shape.need
-        machine.add(need, -1)
-        machine.pending[key] = need
+        machine.assign(key, need)
         if line.brisk:
             machine.add_brisk(need, 1)
-        self._held[key] = _Held(machine, machine.generation, need, line.brisk)
+        self._held[key] = _Held(machine, need, line.brisk)
         self._stock.changed(machine)
         shape.taken(machine)
         line.served = now

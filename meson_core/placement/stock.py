@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Hashable, Iterable, Sequence
 
     from meson_core.resources import Offer, Request
 
@@ -51,12 +51,12 @@ class Machine:
         "_shown",
         "brisk",
         "free",
-        "generation",
         "gone",
         "logged",
         "order",
         "pending",
         "shut",
+        "taken",
         "total",
     )
 
@@ -65,8 +65,9 @@ class Machine:
         #: Amounts of short attempts that are under way here, those sent ahead included.
         self.brisk: dict[str, int] = {}
         #: What was assigned and not sent to the scheduler yet.
-        self.pending: dict[object, Need] = {}
-        self.generation = 0
+        self.pending: dict[Hashable, Need] = {}
+        #: What was taken off the present offer; it is given back when it ends.
+        self.taken: set[Hashable] = set()
         #: The offer was withdrawn; whoever still knows this machine forgets it.
         self.gone = False
         #: The round in which nothing more may be sent ahead to it.
@@ -82,9 +83,9 @@ class Machine:
         self.total = {name: _whole(amount) for name, amount in offer.total.items()}
         #: What is left, in millionths; below zero when work was sent ahead.
         self.free = {name: _whole(amount) for name, amount in offer.free.items()}
-        self.generation += 1
+        self.taken = set(self.pending)
         for need in self.pending.values():
-            self.add(need, -1)
+            self._add(need, -1)
 
     @property
     def offer_id(self) -> str:
@@ -113,12 +114,18 @@ class Machine:
         """Whether this would be free if nothing were under way."""
         return all(self.total.get(name, 0) >= amount for name, amount in need)
 
-    def add(self, need: Need, sign: int) -> None:
-        """Give back (1) or take (-1)."""
-        free = self.free
-        for name, amount in need:
-            free[name] = free.get(name, 0) + sign * amount
-        self._shown = None
+    def assign(self, key: Hashable, need: Need) -> None:
+        """Take this off, for the attempt `key`."""
+        self._add(need, -1)
+        self.pending[key] = need
+        self.taken.add(key)
+
+    def end(self, key: Hashable, need: Need) -> None:
+        """Give back what `key` has taken off the present offer."""
+        self.pending.pop(key, None)
+        if key in self.taken:
+            self.taken.discard(key)
+            self._add(need, 1)
 
     def add_brisk(self, need: Need, sign: int) -> None:
         """Count short work that begins (1) or ends (-1)."""
@@ -128,6 +135,12 @@ class Machine:
     def slack(self, need: Need) -> float:
         """How much of what is needed most is free: 1 and more fits."""
         return min((self.free.get(name, 0) / amount for name, amount in need), default=1.0)
+
+    def _add(self, need: Need, sign: int) -> None:
+        free = self.free
+        for name, amount in need:
+            free[name] = free.get(name, 0) + sign * amount
+        self._shown = None
 
 
 class Stock:

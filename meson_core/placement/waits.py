@@ -175,7 +175,7 @@ def _distance(refusals: tuple[Refusal, ...]) -> tuple[int, int]:
 
 
 def _told(refusals: list[Refusal], machine: Machine) -> str:
-    return "; ".join(f"it asks for {one.constraint}, and {machine.name} has {one.found}" for one in refusals)
+    return "; ".join(f"{one.constraint} ({machine.name}: {one.found})" for one in refusals)
 
 
 def _machines(number: int) -> str:
