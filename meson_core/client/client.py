@@ -358,6 +358,13 @@ class Client:
         folder = self.directory / "logs"
         return read_logs(self.store, row.run_id, plan, folder, nodes=nodes, instances=only, follow=follow)
 
+    def tail(self, run: str, instance: Instance, attempt: int, count: int = 20) -> list[LogLine]:
+        """The last lines that one attempt has written, without reading what others have."""
+        from meson_core.client.logs import read_tail  # noqa: PLC0415
+
+        row = self.run(run)
+        return read_tail(row.run_id, self._plan_of(row), self.directory / "logs", instance, attempt, count)
+
     def _failed(self, run_id: str) -> set[Instance]:
         found: set[Instance] = set()
         after: Instance | None = None

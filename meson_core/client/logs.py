@@ -63,6 +63,12 @@ def read_logs(
             subscription.close()
 
 
+def read_tail(run_id: str, plan: Plan, folder: Path, instance: Instance, attempt: int, count: int) -> list[LogLine]:
+    """The last lines of one attempt."""
+    reader = LogReader(run_folder(str(folder), run_id))
+    return [_named(line, plan) for line in reader.tail(instance, attempt, count)]
+
+
 def _named(line: Written, plan: Plan) -> LogLine:
     return LogLine(
         at=line.at,
