@@ -62,10 +62,6 @@ def start(m: Memory, scope: Scope, position: int) -> None:
 
 def _open(m: Memory, composite: Composite, index: int) -> None:
     scope = folding.scope_of(composite, index)
-    for position in tuple(scope.inner):  # from before a reopening
-        history = folding.composite_at(scope, position)
-        assert history is not None
-        history.forget()
     composite.live[index] = scope
     scopes.begin(m, scope)
 

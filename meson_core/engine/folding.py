@@ -10,6 +10,7 @@ import msgspec
 from meson_core.engine.memory import Composite, Folds, Memory, Scope
 from meson_core.engine.shapes import (
     CANCELLED,
+    CHOOSE,
     FAILED,
     FOR_EACH,
     REPEAT,
@@ -123,6 +124,20 @@ def pack(composite: Composite) -> bytes:
     """A composite of which nothing is under way, as bytes."""
     assert not composite.live
     return _encode(tree_of_composite(composite))
+
+
+def forget(composite: Composite) -> None:
+    """Go back to before the start, with nothing kept but attempt numbers, all the way down."""
+    for folds, shape in zip(composite.folds, composite.node.scopes, strict=True):
+        folds.resize(0)
+        for key, packed in folds.inner.items():
+            inner = composite_from_tree(shape.nodes[key % shape.size], composite.scope, _decode(packed))
+            forget(inner)
+            folds.inner[key] = pack(inner)
+    composite.todo.clear()
+    composite.slot = -1 if composite.node.kind == CHOOSE else 0
+    composite.total = composite.next = composite.failed = 0
+    composite.doomed = ""
 
 
 def tree_of_composite(composite: Composite) -> list[Any]:

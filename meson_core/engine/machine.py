@@ -208,6 +208,12 @@ def _set_timeout(m: Memory) -> None:
         m.commands.append(SetTimer(RUN_TIMER, m.due))
 
 
+def _forget_timeout(m: Memory) -> None:
+    if m.due is not None:
+        m.due = None
+        m.commands.append(CancelTimer(RUN_TIMER))
+
+
 def _finish(m: Memory) -> None:
     """Nothing is left to do. A cancel that came too late to stop anything has cancelled nothing."""
     if m.timed_out or (m.root.failed and m.run_state is not RunState.cancelling):
@@ -216,10 +222,7 @@ def _finish(m: Memory) -> None:
         m.run_state = RunState.cancelled
     else:
         m.run_state = RunState.succeeded
-    if m.due is not None:
-        m.due = None
-        if not m.timed_out:
-            m.commands.append(CancelTimer(RUN_TIMER))
+    _forget_timeout(m)
     m.hungry.clear()
     m.commands.append(EndRun(m.run_state))
 
@@ -234,11 +237,17 @@ def _resume(m: Memory, event: ev.RunResumed) -> None:
 
 def _cancel(m: Memory, event: ev.RunCancelRequested) -> None:
     m.run_state = RunState.cancelling
+    _forget_timeout(m)
     stop_scope(m, m.root)
 
 
 def _time_out(m: Memory, event: ev.TimerFired) -> None:
-    if m.due is not None:  # else the timer was cancelled
+    if m.due is None:
+        return  # it was cancelled
+    if event.at < m.due:  # set for the time before a reopening
+        m.commands.append(SetTimer(RUN_TIMER, m.due))
+    else:
+        m.due = None
         m.timed_out = True
         m.run_state = RunState.cancelling
         stop_scope(m, m.root)

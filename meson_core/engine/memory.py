@@ -128,15 +128,6 @@ class Composite:
         self.pending = False
         self.doomed = ""
 
-    def forget(self) -> None:
-        """Go back to before the start, keeping nothing but attempt numbers."""
-        for folds in self.folds:
-            folds.resize(0)
-        self.todo.clear()
-        self.slot = -1 if self.node.kind == CHOOSE else 0
-        self.total = self.next = self.failed = 0
-        self.doomed = ""
-
 
 class LiveStep:
     """A step instance that is ready or beyond, and has not ended.

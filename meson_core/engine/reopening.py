@@ -202,6 +202,6 @@ def _reset(m: Memory, scope: Scope, position: int) -> None:
         for static in node.statics:
             m.exist(static)
         if composite is not None:
-            composite.forget()
+            folding.forget(composite)
     if state != WAITING:
         m.move(scope, position, WAITING, 0, "to be done again")

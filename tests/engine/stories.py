@@ -127,6 +127,9 @@ class Story:
         return self.tell(ev.StepReleased(self.now, self.plan.by_name[name], "ada"))
 
     def timed_out(self) -> list[str]:
+        """The timer of the run has come due, if there is one."""
+        dues = [command.due for command in self.commands if isinstance(command, SetTimer) and command.key == (-1,)]
+        self.now = max(self.now, *dues[-1:], 0)
         return self.tell(ev.TimerFired(self.now, (-1,)))
 
     def selection(self, *names: str, failed: bool = False) -> ev.Selection:

@@ -201,7 +201,7 @@ def test_a_run_that_timed_out_gets_all_its_time_again() -> None:
         "a: cancelled → waiting",
         "a: waiting → ready",
         "enqueue a#2",
-        "timer of the run at 1062",
+        "timer of the run at 1121",
         "run: running",
     ]
     assert story.works("a")[-1] == "run: succeeded"
