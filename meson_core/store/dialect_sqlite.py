@@ -132,7 +132,8 @@ class SqliteDialect:
 
     def relax(self, connection: Connection, relaxed: bool) -> None:
         # In WAL mode a transaction that was not synchronised is still whole, and never before an earlier one.
-        connection.exec_driver_sql(f"PRAGMA synchronous = {'NORMAL' if relaxed else 'FULL'}")
+        # The driver's cursor: SQLAlchemy would begin a transaction for it, in which it has no effect.
+        connection.connection.cursor().execute(f"PRAGMA synchronous = {'NORMAL' if relaxed else 'FULL'}")
 
     def insert(self, table: Table) -> Any:
         return sqlite_insert(table)
