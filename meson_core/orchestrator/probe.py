@@ -19,6 +19,8 @@ class Point(StrEnum):
     """Written; no order has gone out."""
     after_launch = "after launch"
     """The orders are out; the facts that led to them are not acknowledged."""
+    beside = "beside the log"
+    """Samples and reasons to wait are written. Called in the writer thread."""
     acknowledged = "acknowledged"
     """The facts are acknowledged."""
 

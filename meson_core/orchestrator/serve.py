@@ -95,7 +95,8 @@ class Orchestrator:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._context.__aexit__(kind, error, trace)
+        # What the caller raises is his own: it must not come back wrapped into a group by our tasks.
+        await self._context.aclose()
 
     async def run_until_ended(self, run_id: str) -> RunState:
         """Wait until a run has ended, and its end is in the log.

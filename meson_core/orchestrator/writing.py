@@ -111,6 +111,7 @@ class Writer:
                 self._log.write_waits(waits)
         except StoreError:
             return  # the next ones say it as well; a store that is really ill shows in a commit
+        self._probe.reach(Point.beside)
 
     def _back(self, action: Callable[[], None]) -> None:
         try:
