@@ -162,9 +162,17 @@ class StepContext(Protocol):
 class ProgramKind(Protocol):
     """A step kind that describes a process (shell, R, Scala) or a call; the agent needs nothing of the plugin."""
 
-    name: str
-    Options: type[BaseModel]
-    capabilities: StepCapabilities
+    @property
+    def name(self) -> str:
+        """What a step's `kind` says."""
+
+    @property
+    def Options(self) -> type[BaseModel]:  # noqa: N802 (a class)
+        """The model of a step's options."""
+
+    @property
+    def capabilities(self) -> StepCapabilities:
+        """What it can do."""
 
     def work(self, options: Any) -> Work:
         """Describe the work for these options; called in a thread of the orchestrator, once per step of a run."""
@@ -174,9 +182,17 @@ class ProgramKind(Protocol):
 class ServiceKind(Protocol):
     """A step kind that talks to a service (Spark, Hive, Docker, HTTP); runs in the host, thousands at a time."""
 
-    name: str
-    Options: type[BaseModel]
-    capabilities: StepCapabilities
+    @property
+    def name(self) -> str:
+        """What a step's `kind` says."""
+
+    @property
+    def Options(self) -> type[BaseModel]:  # noqa: N802 (a class)
+        """The model of a step's options."""
+
+    @property
+    def capabilities(self) -> StepCapabilities:
+        """What it can do."""
 
     async def run(self, options: Any, ctx: StepContext) -> Mapping[str, Any]:
         """Do it and return the outputs.
@@ -369,7 +385,9 @@ class SchedulerDefinition:
 class ResourceMatcher(Protocol):
     """Refuses, with a reason, or scores pairs of request and offer. Pure and quick."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What refusals and settings call it."""
 
     def compile(self, request: Request) -> Callable[[Sequence[Offer]], Sequence[Verdict]] | None:
         """A function for all requests equal to this one, or None when it has no opinion on such a request.
