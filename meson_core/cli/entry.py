@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from importlib import import_module
@@ -11,7 +10,9 @@ import click
 
 from meson_core import __version__
 from meson_core.cli.exit_codes import ExitCode, exit_code
-from meson_core.errors import MesonError
+from meson_core.cli.project import Project
+from meson_core.cli.telling import tell, tell_bug, tell_misuse
+from meson_core.errors import MesonError, nearest
 
 #: Name → (module, one line). The line stands here so that `--help` imports no command.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -62,8 +63,6 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does it, but with the nearest name when there is no such command."""
-        from meson_core.errors import nearest
-
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             close = nearest(args[0], COMMANDS)
             hint = f" Did you mean {close!r}?" if close else ""
@@ -75,16 +74,16 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="mesonctl")
 @click.option(
     "--project",
+    "folder",
     metavar="FOLDER",
-    type=click.Path(file_okay=False),
     envvar="MESON_PROJECT_ROOT",
-    help="The project whose store is meant; by default the one around the workflow or the current folder.",
+    help="The project that is meant; by default the one around the workflow's file, or around this folder.",
 )
 @click.option("--traceback", is_flag=True, envvar="MESON_TRACEBACK", help="Show where in Meson an error arose.")
-@click.pass_context
-def mesonctl(ctx: click.Context, project: str | None, traceback: bool) -> None:
+@click.pass_obj
+def mesonctl(project: Project, folder: str | None, traceback: bool) -> None:
     """Run workflows made of heterogeneous steps, watch them, and lose nothing."""
-    ctx.obj = {"project": project, "traceback": traceback}
+    project.folder = folder
 
 
 def run_command_line(argv: list[str] | None = None) -> int:
@@ -97,18 +96,18 @@ def run_command_line(argv: list[str] | None = None) -> int:
         The exit code. No traceback of ours is ever printed, unless `--traceback` asks for it.
     """
     arguments = sys.argv[1:] if argv is None else argv
+    as_json = "--json" in arguments
     show_traceback = "--traceback" in arguments or bool(os.environ.get("MESON_TRACEBACK"))
+    # It may stand anywhere, so that it can be added to a line that went wrong.
+    arguments = [argument for argument in arguments if argument != "--traceback"]
+    project = Project()
     try:
-        outcome = mesonctl.main(args=arguments, prog_name="mesonctl", standalone_mode=False)
+        outcome = mesonctl.main(args=arguments, prog_name="mesonctl", obj=project, standalone_mode=False)
         return int(outcome) if isinstance(outcome, int) else ExitCode.ok
-    except click.exceptions.Exit as leave:
-        return leave.exit_code
-    except click.Abort:
-        return ExitCode.interrupted
     except click.ClickException as misuse:
-        misuse.show()
+        tell_misuse(misuse, as_json=as_json)
         return ExitCode.usage
-    except KeyboardInterrupt:
+    except (click.Abort, KeyboardInterrupt):
         return ExitCode.interrupted
     except BrokenPipeError:
         # The reader of our output has gone (`mesonctl runs | head`); the interpreter must not try to flush.
@@ -117,34 +116,12 @@ def run_command_line(argv: list[str] | None = None) -> int:
     except MesonError as error:
         if show_traceback:
             raise
-        _tell(error, as_json="--json" in arguments)
+        tell(error, root=project.known_root, as_json=as_json)
         return exit_code(error)
     except Exception as error:  # the last line of defence: a person must never read our frames
         if show_traceback:
             raise
-        click.echo(f"error[bug]: {type(error).__name__}: {error}", err=True)
-        click.echo(
-            "  This is a bug in Meson; nothing that was recorded is lost.\n"
-            "  Please report it with the output of the same command and --traceback.",
-            err=True,
-        )
+        tell_bug(error, as_json=as_json)
         return ExitCode.bug
-
-
-def _tell(error: MesonError, *, as_json: bool) -> None:
-    """Print an error of ours."""
-    if as_json:
-        told = {
-            "code": error.code,
-            "message": error.message,
-            "hint": error.hint,
-            "file": error.where.file if error.where else None,
-            "line": error.where.line if error.where else None,
-        }
-        click.echo(json.dumps({"error": told}, ensure_ascii=False))
-        return
-    head = click.style(f"error[{error.code}]", fg="red", bold=True)
-    place = f"{error.where}: " if error.where else ""
-    click.echo(f"{head}: {place}{error.message}", err=True)
-    if error.hint:
-        click.echo(f"  {click.style('hint', fg='cyan')}: {error.hint}", err=True)
+    finally:
+        project.close()

@@ -1,20 +1,23 @@
-"""Owns the way from `FILE[:workflow]` on a command line to a definition: reading the file is the only IO here."""
+"""Owns the way from `FILE[:workflow]` on a command line to a definition: reading and importing the file."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import importlib.util
+import os
 import sys
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from meson_core.errors import AuthoringError, MesonError, NotFoundError, SpecError, UnknownNameError, Where
-from meson_core.settings import find_root
+from meson_core.errors import MesonError, NotFoundError, SpecError, UnknownNameError, Where, nearest
 
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from meson_core.dsl.find import Found, Target
     from meson_core.spec.model import Workflow
 
 _DOCUMENTS = (".yaml", ".yml", ".json")
@@ -35,96 +38,116 @@ class Loaded:
     root: Path
 
 
-def load_target(target: str, *, project: str | None = None) -> Loaded:
+def load_target(text: str, root: Path) -> Loaded:
     """Read the workflow that a command line names.
 
     Args:
-        target: `FILE` or `FILE:workflow`; a file with one workflow needs no name. FILE is Python, YAML or JSON.
-        project: the project's folder, when it is not the one around the file.
+        text: `FILE` or `FILE:workflow`; a file with one workflow needs no name. FILE is Python, YAML or JSON.
+        root: absolute folder of the project.
 
     Raises:
         NotFoundError: there is no such file.
         AuthoringError: the file does not hold what was asked for, or what it holds is not sound.
     """
-    path, name = _split(target)
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "there is no such file"
-        raise NotFoundError(
-            f"{path}: {what}", hint="give a workflow as FILE or FILE:workflow, with FILE in Python, YAML or JSON"
-        )
-    file = path.resolve()
-    root = Path(project).resolve() if project else find_root(file)
-    if file.suffix in _DOCUMENTS:
-        return Loaded(_from_document(path, file), file, root)
-    return Loaded(_from_module(path, file, name, root), file, root)
+    from meson_core.dsl.find import Target, parse_target
+
+    # A colon may be part of the path; a file that is there is meant as a whole.
+    target = Target(text, None) if Path(text).is_file() else parse_target(text)
+    file = _existing(target)
+    read = _from_document if file.suffix in _DOCUMENTS else _from_module
+    return Loaded(read(target, file, root), file, root)
 
 
-def _split(target: str) -> tuple[Path, str | None]:
-    """`FILE:name` cut at its last colon, unless the whole is a file."""
-    whole = Path(target)
-    if whole.exists() or ":" not in target:
-        return whole, None
-    path, _, name = target.rpartition(":")
-    return Path(path), name or None
+def _existing(target: Target) -> Path:
+    path = Path(target.file)
+    if path.is_file():
+        return path.resolve()
+    what = "is a folder" if path.is_dir() else "there is no such file"
+    folder = path if path.is_dir() else path.parent
+    candidates = [file for file in _listing(folder) if file.suffix in (".py", *_DOCUMENTS)]
+    close = nearest(path.name, [file.name for file in candidates])
+    if close is not None:
+        hint = f"did you mean {str(folder / close)!r}?"
+    else:
+        hint = "give a workflow as FILE or FILE:workflow, with FILE in Python, YAML or JSON"
+    raise NotFoundError(f"{path}: {what}", hint=hint)
 
 
-def _from_document(shown: Path, file: Path) -> Workflow:
+def _listing(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
+def shown_path(file: Path, root: Path) -> str:
+    """A file as definitions and messages call it: relative to the project where it is inside."""
+    return file.relative_to(root).as_posix() if file.is_relative_to(root) else str(file)
+
+
+# --- documents ----------------------------------------------------------------------------------------------------
+
+
+def _from_document(target: Target, file: Path, root: Path) -> Workflow:
     from meson_core.dsl.documents import load_json, load_yaml
 
+    shown = shown_path(file, root)
     try:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise SpecError(
             f"the file is not UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}",
-            where=Where(str(shown)),
+            where=Where(shown),
             hint="save it as UTF-8",
         ) from None
+    except OSError as error:
+        raise NotFoundError(f"{target.file}: it cannot be read: {error.strerror}") from None
     read = load_json if file.suffix == ".json" else load_yaml
-    return read(text, file=str(shown))
+    workflow = read(text, file=shown)
+    if target.workflow not in (None, workflow.name):
+        raise UnknownNameError(
+            f"there is no workflow {target.workflow!r} in this file",
+            name=str(target.workflow),
+            known=[workflow.name],
+            where=Where(shown),
+        )
+    return workflow
 
 
-def _from_module(shown: Path, file: Path, name: str | None, root: Path) -> Workflow:
+# --- Python -------------------------------------------------------------------------------------------------------
+
+
+def _from_module(target: Target, file: Path, root: Path) -> Workflow:
     from meson_core.dsl.build import build
+    from meson_core.dsl.find import choose_workflow, workflows_in
     from meson_core.dsl.workflows import AuthoredWorkflow
 
-    module = _import(shown, file)
-    found = {key: value for key, value in vars(module).items() if isinstance(value, AuthoredWorkflow)}
-    by_name = {workflow.name: workflow for workflow in found.values()} | found
-    if name is not None:
-        if name not in by_name:
-            raise UnknownNameError(f"there is no workflow {name!r}", name=name, known=by_name, where=Where(str(shown)))
-        return build(by_name[name], root=str(root))
-    own = {id(workflow): workflow for workflow in found.values() if workflow.where and _same(workflow.where.file, file)}
-    candidates = list((own or {id(workflow): workflow for workflow in found.values()}).values())
-    if len(candidates) == 1:
-        return build(candidates[0], root=str(root))
-    if not candidates:
-        raise SpecError(
-            "the file defines no workflow", where=Where(str(shown)), hint='make one with workflow("name", graph)'
-        )
-    names = ", ".join(f"{shown}:{key}" for key, value in found.items() if value in candidates)
-    raise SpecError(
-        f"the file defines {len(candidates)} workflows, and none was named",
-        where=Where(str(shown)),
-        hint=f"say which one: {names}",
-    )
+    found = workflows_in(vars(_import(file, root)))
+    if target.workflow is None:
+        # Workflows that were imported to be used as parts, or by chance, are not what the file is about.
+        found = {name: workflow for name, workflow in found.items() if _written_in(workflow, file)} or found
+    chosen = choose_workflow(found, target)
+    return build(chosen, root=str(root)) if isinstance(chosen, AuthoredWorkflow) else chosen
 
 
-def _same(written: str, file: Path) -> bool:
-    return Path(written).resolve() == file
+def _written_in(workflow: Found, file: Path) -> bool:
+    from meson_core.dsl.workflows import AuthoredWorkflow
+
+    if not isinstance(workflow, AuthoredWorkflow) or workflow.where is None:
+        return False
+    return os.path.realpath(workflow.where.file) == str(file)
 
 
-def _import(shown: Path, file: Path) -> ModuleType:
+def _import(file: Path, root: Path) -> ModuleType:
     """Import a file under its own name, with its folder on the path, as running it would."""
+    shown = shown_path(file, root)
     name = file.stem
     if not name.isidentifier() or name in sys.modules:
-        name = f"workflow_{abs(hash(str(file))):x}"
+        name = f"workflow_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise SpecError(
-            f"a file that ends in {file.suffix!r} is no workflow",
-            where=Where(str(shown)),
-            hint="use .py, .yaml or .json",
+            f"a file that ends in {file.suffix!r} is no workflow", where=Where(shown), hint="use .py, .yaml or .json"
         )
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
@@ -132,26 +155,31 @@ def _import(shown: Path, file: Path) -> ModuleType:
         # It stays there: functions of the workflow may import more of its folder later.
         sys.path.insert(0, str(file.parent))
     try:
-        spec.loader.exec_module(module)
+        # What an author prints must not get into the answers of `--json`.
+        with contextlib.redirect_stdout(sys.stderr):
+            spec.loader.exec_module(module)
     except MesonError:
         raise
     except SyntaxError as error:
-        raise SpecError(
-            f"the file is not Python: {error.msg}", where=Where(error.filename or str(shown), error.lineno)
-        ) from None
+        place = shown_path(Path(error.filename), root) if error.filename else shown
+        raise SpecError(f"the file is not Python: {error.msg}", where=Where(place, error.lineno)) from None
     except (Exception, SystemExit) as error:  # noqa: BLE001  an author's code may raise anything
-        raise _raised(shown, file, error) from None
+        raise _raised(file, root, error) from None
     return module
 
 
-def _raised(shown: Path, file: Path, error: BaseException) -> AuthoringError:
-    """An author's own exception, with the author's own line."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
-    line = frames[-1].lineno if frames else None
-    told = str(error) or "without a message"
+def _raised(file: Path, root: Path, error: BaseException) -> SpecError:
+    """An author's own exception, with the author's own line: the innermost one in the project."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if _is_own(Path(frame.filename), file, root)]
+    where = Where(shown_path(Path(own[-1].filename), root), own[-1].lineno) if own else Where(shown_path(file, root))
+    told = " ".join(str(error).split())
+    raised = f"importing {shown_path(file, root)} raised {type(error).__name__}"
     hint = None
     if isinstance(error, ModuleNotFoundError):
         hint = "install it into this environment, or correct the name"
-    return SpecError(
-        f"importing the file raised {type(error).__name__}: {told}", where=Where(str(shown), line), hint=hint
-    )
+    return SpecError(f"{raised}: {told}" if told else f"{raised} without a message", where=where, hint=hint)
+
+
+def _is_own(frame: Path, file: Path, root: Path) -> bool:
+    return frame == file or (frame.is_relative_to(root) and "site-packages" not in frame.parts)

@@ -56,6 +56,35 @@ def state_text(state: State | RunState) -> Text:
     return Text(state.label, style=STATES[state].colour)
 
 
+def value_text(value: Any, *, limit: int | None = 200) -> Text:
+    """A value of a run: artifacts by digest and size, anything else as JSON.
+
+    Args:
+        value: JSON.
+        limit: characters after which it is cut; None for all of it.
+    """
+    from rich.text import Text
+
+    if isinstance(value, dict) and "$artifact" in value:
+        told = f"artifact {value['$artifact'][:19]}…"
+        named = f" {value['name']}" if value.get("name") else ""
+        return Text().append(told, style="cyan").append(f"{named}, {size(value.get('size'))}", style="dim")
+    text = msgspec.json.encode(value, enc_hook=_plain).decode()
+    return Text(text if limit is None or len(text) <= limit else text[: limit - 1] + "…")
+
+
+def size(count: int | None) -> str:
+    """Bytes as people read them: "512 B", "12.3 MB"; "" for None."""
+    if count is None:
+        return ""
+    amount = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
+
+
 def duration(seconds: float | None) -> str:
     """Two units at most: "0.4 s", "12 s", "3 min 20 s", "5 h 2 min"; "" for None."""
     if seconds is None:

@@ -1,0 +1,168 @@
+"""Owns `mesonctl plugins`: what is installed, what is wrong with it, and switching it off."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from meson_core.cli.exit_codes import ExitCode
+from meson_core.cli.options import json_option
+from meson_core.cli.output import print_json
+from meson_core.cli.project import Project, pass_project
+from meson_core.errors import ConflictError, NotFoundError, nearest
+
+if TYPE_CHECKING:
+    from meson_core.plugins import Finding, PluginInfo
+
+_COLOURS = {"loaded": "green", "broken": "red", "conflict": "red", "disabled": "yellow", "idle": "bright_black"}
+
+
+@click.group()
+def plugins() -> None:
+    """List plugins, find what is wrong with them, disable them."""
+
+
+@plugins.command("list")
+@json_option
+@pass_project
+def list_(project: Project, as_json: bool) -> None:
+    """List all installed plugins with what they declare; a broken one with its error."""
+    listing = project.plugins.listing
+    if as_json:
+        print_json([_as_data(info) for info in listing])
+        return
+    from rich.text import Text
+
+    from meson_core.cli.table import print_table
+
+    rows = [
+        (
+            info.name,
+            Text(info.state.value, style=_COLOURS[info.state.value]),
+            info.origin,
+            info.error or ", ".join(info.provides),
+        )
+        for info in listing
+    ]
+    print_table(("plugin", "state", "from", "…declares"), rows)
+
+
+@plugins.command()
+@click.argument("names", nargs=-1, metavar="[PLUGIN]...")
+@json_option
+@pass_project
+def doctor(project: Project, names: tuple[str, ...], as_json: bool) -> int:
+    """Examine plugins: whether they load, fit, are quick and quiet, and declare what the hooks promise.
+
+    The exit code is 7 when anything is amiss.
+    """
+    from meson_core import __version__
+    from meson_core.plugins import diagnose
+
+    chosen = {info.name for info in (_find(project, name) for name in names)}
+    findings = [
+        finding for finding in diagnose(project.plugins, __version__) if not chosen or finding.plugin.name in chosen
+    ]
+    amiss = any(not finding.ok for finding in findings)
+    if as_json:
+        print_json([_finding_data(finding) for finding in findings])
+    else:
+        _tell_findings(findings)
+    return ExitCode.plugin if amiss else ExitCode.ok
+
+
+def _finding_data(finding: Finding) -> dict[str, object]:
+    return {"plugin": finding.plugin.name, "check": finding.check, "ok": finding.ok, "text": finding.text}
+
+
+def _tell_findings(findings: list[Finding]) -> None:
+    told: PluginInfo | None = None
+    for finding in findings:
+        if finding.plugin is not told:
+            told = finding.plugin
+            click.echo(f"{click.style(told.name, bold=True)}  {told.origin}")
+        sign = click.style("✓", fg="green") if finding.ok else click.style("✗", fg="red")
+        click.echo(f"  {sign} {finding.check:<8} {finding.text}")
+        if finding.check == "loads" and told.details:
+            click.echo(
+                click.style("".join(f"      {line}\n" for line in told.details.splitlines()), dim=True), nl=False
+            )
+
+
+@plugins.command()
+@click.argument("name", metavar="PLUGIN")
+@pass_project
+def disable(project: Project, name: str) -> None:
+    """Load a plugin no more in this project: writes `disabled_plugins` into its settings."""
+    info = _find(project, name)
+    settings = project.settings
+    if name in settings.disabled_plugins:
+        click.echo(f"{name} is disabled already")
+        return
+    needed = {
+        f"resource scheduler {settings.scheduler}": "scheduler",
+        f"artifact store {settings.artifact_store}": "artifact_store",
+    }
+    for declared, setting in needed.items():
+        if declared in info.provides:
+            raise ConflictError(
+                f"plugin {name!r} declares the {declared}, which the settings choose",
+                hint=f"choose another one first: `{setting}` in the settings",
+            )
+    _write(project, [*settings.disabled_plugins, name])
+    click.echo(f"{name} ({info.origin}) is disabled")
+
+
+@plugins.command()
+@click.argument("name", metavar="PLUGIN")
+@pass_project
+def enable(project: Project, name: str) -> None:
+    """Load a plugin again: takes it out of `disabled_plugins`."""
+    disabled = project.settings.disabled_plugins
+    if name not in disabled:
+        info = _find(project, name)
+        if info.distribution in disabled:
+            raise ConflictError(
+                f"plugin {name!r} is disabled with its whole distribution", hint=f"enable {info.distribution!r}"
+            )
+        click.echo(f"{name} is not disabled")
+        return
+    _write(project, [other for other in disabled if other != name])
+    click.echo(f"{name} is enabled")
+
+
+def _write(project: Project, names: list[str]) -> None:
+    import os
+
+    from meson_core.cli.settings_file import write_disabled
+
+    if "MESON_DISABLED_PLUGINS" in os.environ:
+        raise ConflictError(
+            "the variable MESON_DISABLED_PLUGINS says which plugins are disabled, and wins over the settings file",
+            hint="change the variable, or unset it",
+        )
+    write_disabled(project.root, names)
+
+
+def _find(project: Project, name: str) -> PluginInfo:
+    listing = project.plugins.listing
+    for info in listing:
+        if name in (info.name, info.distribution):
+            return info
+    known = sorted({info.name for info in listing} | {info.distribution for info in listing})
+    close = nearest(name, known)
+    hint = f"did you mean {close!r}?" if close else f"there are: {', '.join(known)}"
+    raise NotFoundError(f"there is no plugin {name!r}", hint=hint)
+
+
+def _as_data(info: PluginInfo) -> dict[str, object]:
+    return {
+        "name": info.name,
+        "state": info.state.value,
+        "distribution": info.distribution,
+        "version": info.version,
+        "declares": list(info.provides),
+        "error": info.error,
+        "load_s": round(info.load_s, 4),
+    }

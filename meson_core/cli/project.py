@@ -1,0 +1,152 @@
+"""Owns what a command works on: the project, its settings, plugins and store, each opened when it is first needed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from meson_core.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from meson_core.cli.loading import Loaded
+    from meson_core.client import Client
+    from meson_core.plugins import Plugins
+    from meson_core.settings import Settings
+    from meson_core.spec import Kinds, Workflow
+
+
+class Project:
+    """The project of one command line.
+
+    Args:
+        folder: what `--project` says; None for the one around the present folder, or around the file that is run.
+    """
+
+    def __init__(self, folder: str | None = None) -> None:
+        self.folder = folder
+        self._around: Path | None = None
+        self._open = contextlib.ExitStack()
+
+    def close(self) -> None:
+        """Close what was opened."""
+        self._open.close()
+
+    def load(self, target: str) -> Loaded:
+        """Read the workflow that a command line names; from then on its project is the one that is meant."""
+        from meson_core.cli.loading import load_target
+
+        # Known before the file is read: what is wrong with it is told with places in this project.
+        self._around = self._root_of(target)
+        return load_target(target, self.root)
+
+    def _root_of(self, target: str) -> Path:
+        from meson_core.settings import find_root
+
+        if self.folder is not None:
+            return self._given(self.folder)
+        path = Path(target)
+        if not path.exists() and ":" in target:
+            path = Path(target.rpartition(":")[0])
+        return find_root(path.resolve())
+
+    @staticmethod
+    def _given(folder: str) -> Path:
+        path = Path(folder)
+        if not path.is_dir():
+            raise NotFoundError(f"--project {folder}: there is no such folder")
+        return path.resolve()
+
+    @property
+    def known_root(self) -> Path | None:
+        """The root, when it has been needed already."""
+        return self.__dict__.get("root")
+
+    @cached_property
+    def root(self) -> Path:
+        """The folder of the project."""
+        if self.folder is not None:
+            return self._given(self.folder)
+        if self._around is not None:
+            return self._around
+        from meson_core.settings import find_root
+
+        return find_root(Path.cwd())
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The project's settings."""
+        from meson_core.settings import read_settings
+
+        return read_settings(self.root, os.environ)
+
+    @cached_property
+    def plugins(self) -> Plugins:
+        """All installed plugins but those that the settings disable."""
+        from meson_core.plugins import load_plugins
+
+        trace = (lambda line: click.echo(line, err=True)) if self.settings.trace_hooks else None
+        return load_plugins(disabled=self.settings.disabled_plugins, trace=trace)
+
+    @cached_property
+    def kinds(self) -> Kinds:
+        """What the checks know of the installed step kinds."""
+        from meson_core.plugins import PluginState
+        from meson_core.spec import BrokenKind, KindFacts
+
+        out = {
+            info.name: BrokenKind(info.name, info.error or info.state.value, info.origin)
+            for info in self.plugins.listing
+            if info.state in (PluginState.broken, PluginState.conflict)
+        }
+        return out | {name: KindFacts.of(name, kind.Options) for name, kind in self.plugins.kinds.items()}
+
+    def check(self, loaded: Loaded) -> Workflow:
+        """The workflow as it can be run, checked with the step kinds that are installed.
+
+        Raises:
+            InvalidWorkflowError: with every problem that was found.
+        """
+        from meson_core.spec import check
+
+        return check(loaded.workflow, self.kinds)
+
+    def client(self, *, create: bool = False, read_only: bool = False) -> Client:
+        """The door to the project's store.
+
+        Args:
+            create: make an empty store where there is none.
+            read_only: for looking only.
+
+        Raises:
+            NotFoundError: nothing was ever run there.
+        """
+        import getpass
+
+        from meson_core.client import Client
+        from meson_core.store import open_store
+
+        settings = self.settings
+        store = open_store(settings.store_location, create=create, read_only=read_only)
+        self._open.callback(store.close)
+        return Client(store, settings.directory, cell=settings.cell, by=settings.owner or getpass.getuser())
+
+    def command(self, *words: str) -> str:
+        """A command line that means the same project when it is typed here, for hints."""
+        from meson_core.settings import find_root
+
+        named = [] if find_root(Path.cwd()) == self.root else ["--project", _short(self.root)]
+        return shlex.join(["mesonctl", *named, *words])
+
+
+def _short(folder: Path) -> str:
+    here = Path.cwd()
+    return str(folder.relative_to(here)) if folder.is_relative_to(here) else str(folder)
+
+
+pass_project = click.make_pass_decorator(Project)

@@ -1,0 +1,159 @@
+"""Owns the end of a command that has driven a run: how it went, what came out, what to do next, the exit code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from meson_core.cli.exit_codes import ExitCode
+from meson_core.cli.failures import headline
+from meson_core.cli.output import console, duration, print_json, state_text, value_text
+from meson_core.client.names import show_instance
+from meson_core.graph.marks import SIGNS
+from meson_core.spec.states import STATES, RunState, State
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from meson_core.cli.driving import Left
+    from meson_core.cli.project import Project
+    from meson_core.client import Client, RunTree
+    from meson_core.store.records import RunRow
+
+#: Failures that are named.
+_SHOWN = 5
+_EXIT = {
+    RunState.succeeded: ExitCode.ok,
+    RunState.failed: ExitCode.run_failed,
+    RunState.cancelled: ExitCode.run_cancelled,
+}
+_BAD = (State.failed, State.upstream_failed, State.cancelled, State.outcome_unknown)
+
+
+def summarise(project: Project, client: Client, run_id: str, left: Left, *, as_json: bool) -> int:
+    """Tell how a run was left.
+
+    Args:
+        project: whose run it is.
+        client: to its store.
+        run_id: the run.
+        left: how.
+        as_json: for a program.
+
+    Returns:
+        The exit code.
+    """
+    row = client.run(run_id)
+    tree = client.tree(run_id)
+    following = _next(project, row)
+    if as_json:
+        print_json(report(client, row, tree, following))
+    else:
+        _tell(client, row, tree, left, following)
+    return _EXIT.get(row.state, ExitCode.left_running)
+
+
+def report(client: Client, row: RunRow, tree: RunTree, following: list[tuple[str, str]]) -> dict[str, Any]:
+    """A run as one JSON object."""
+    ended = row.ended_at if row.ended_at is not None else tree.at
+    failed = client.instances(row.run_id, states=(State.failed,), limit=100)
+    return {
+        "run_id": row.run_id,
+        "workflow": row.workflow,
+        "state": row.state.value,
+        "duration_s": round(ended - row.created_at, 3),
+        "params": row.params,
+        "outputs": row.results,
+        "steps": {
+            node.name: {state.name: node.counts[state] for state in State if node.counts[state]}
+            for node in tree.nodes
+            if node.kind == "step"
+        },
+        "failures": [
+            {
+                "step": each.step,
+                "indexes": each.indexes,
+                "attempt": each.attempt,
+                "failure": msgspec.to_builtins(each.failure),
+            }
+            for each in failed
+        ],
+        "next": [command for _, command in following],
+    }
+
+
+def _next(project: Project, row: RunRow) -> list[tuple[str, str]]:
+    """What a person may want to do now, and the command that does it."""
+    run = row.run_id
+    if row.state is RunState.succeeded:
+        return [("all values", project.command("show", run, "--outputs"))] if row.results else []
+    if row.state is RunState.failed:
+        return [
+            ("the logs of what failed", project.command("logs", run, "--failed")),
+            ("run that again, and what follows", project.command("retry", run, "--failed")),
+        ]
+    if row.state is RunState.cancelled:
+        return [("go on with it after all", project.command("retry", run, "--failed"))]
+    return [("go on", project.command("resume", run)), ("give up", project.command("cancel", run))]
+
+
+def _tell(client: Client, row: RunRow, tree: RunTree, left: Left, following: list[tuple[str, str]]) -> None:
+    from rich.text import Text
+
+    out = console()
+    as_step = State[row.state.value]
+    ended = row.ended_at if row.ended_at is not None else tree.at
+    line = (
+        Text()
+        .append(f"{SIGNS[as_step]} ", style=STATES[as_step].colour)
+        .append(row.workflow, style="bold")
+        .append("  ")
+    )
+    if row.state.ended:
+        line.append_text(state_text(row.state)).append(f" after {duration(ended - row.created_at)}")
+    else:
+        line.append("is drained: nothing of it runs" if left == "drained" else "goes on without us")
+    out.print(line.append(f"  run {row.run_id}", style="dim"), soft_wrap=True)
+    for told in [*_amiss(client, row, tree), *_results(row), *_commands(following)]:
+        out.print(told, soft_wrap=True)
+
+
+def _amiss(client: Client, row: RunRow, tree: RunTree) -> list[Text]:
+    from rich.text import Text
+
+    found = []
+    plan = client.plan(row.run_id)
+    for node in tree.nodes:
+        if node.kind != "step":
+            continue
+        bad = ", ".join(f"{node.counts[state]:,} {state.label}" for state in _BAD if node.counts[state])
+        if not bad:
+            continue
+        line = Text("  ").append(node.name, style="bold").append(f"  {bad if node.total > 1 else bad.split(' ', 1)[1]}")
+        first = client.instances(row.run_id, step=node.name, states=(State.failed,), limit=1)
+        if first and first[0].failure is not None:
+            place = f" ({show_instance(plan, first[0].instance)})" if node.total > 1 else ""
+            line.append(f": {headline(first[0].failure)}{place}")
+        found.append(line)
+    if len(found) > _SHOWN:
+        found[_SHOWN:] = [Text(f"  and {len(found) - _SHOWN} more steps", style="dim")]
+    return found
+
+
+def _results(row: RunRow) -> list[Text]:
+    from rich.text import Text
+
+    results = row.results or {}
+    width = max(map(len, results), default=0)
+    return [
+        Text().append(f"  {name:<{width}}  ", style="bold").append_text(value_text(value))
+        for name, value in results.items()
+    ]
+
+
+def _commands(following: list[tuple[str, str]]) -> list[Text]:
+    from rich.text import Text
+
+    width = max((len(what) for what, _ in following), default=0)
+    return [Text().append(f"  {what + ':':<{width + 1}}  ", style="dim").append(command) for what, command in following]
