@@ -1,8 +1,8 @@
 """Owns how one frame becomes rows: a pure function of the events and changes of one run in one commit.
 
 Several changes of one instance in a frame are one row: the last. What a row takes over from the row that it replaces
-is said by `fresh`: an instance that is ready again, was placed anew or was reopened starts from nothing; any other
-keeps its machine and its start unless the frame tells new ones. Outputs, failure and end always come from the frame:
+is said by `fresh` and by the number of the attempt: an instance that is ready again, was reopened or has a later attempt
+starts from nothing; any other keeps its machine and its start unless the frame tells new ones. Outputs, failure and end always come from the frame:
 they belong to an end, an end is one change, and a change that is not an end clears them.
 
 What goes back to `waiting` is to be done again: its row is dropped, and those of everything inside it. Changes that the
@@ -57,7 +57,8 @@ _NOTABLE = tuple(state in NOTABLE for state in State)
 _TOLD = tuple(_NOTABLE[state] or ENDED[state] for state in State)
 _KILLED_BY_OTHERS = Failure("signal", "killed, though nobody asked for it")
 _encode = msgspec.json.Encoder().encode
-_End: TypeAlias = AttemptSucceeded | AttemptFailed | AttemptFenced | AttemptKilled
+#: Ends of attempts without a result.
+_Failed: TypeAlias = AttemptFailed | AttemptFenced | AttemptKilled
 
 
 class Projection:
@@ -122,14 +123,14 @@ def project(commit: RunCommit, run: int, outline: Callable[[], Outline]) -> Proj
         tally = tallies.get(instance[0])
         if tally is None:
             tally = tallies[instance[0]] = _Tally()
-        row = _instance(run, change, facts, tally, frame_at, instance in outcome.reopened)
+        row = _instance(run, change, facts, tally, frame_at, outcome)
         rows.instances.append(row)
         if _NOTABLE[change.after]:
             rows.notable.append(row[:4])
         elif instance in outcome.left:
             rows.left.append(row[:3])
     for event in facts.killed:
-        facts.judge_kill(event, outcome.last.get(event.instance))
+        facts.judge_kill(event, asked=(event.instance, event.attempt) in outcome.stopped)
     rows.nodes = [
         (run, node, _encode(commit.counts[node]) if node in commit.counts else None, *tally.row())
         for node, tally in tallies.items()
@@ -146,7 +147,7 @@ class _Outcome:
         frame_at: when that was.
     """
 
-    __slots__ = ("last", "left", "reopened", "reset")
+    __slots__ = ("last", "left", "reopened", "reset", "settled", "stopped")
 
     def __init__(self, changes: Sequence[Change], facts: _Facts, frame_at: float) -> None:
         #: The last change of each instance that is not waiting in the end.
@@ -155,6 +156,10 @@ class _Outcome:
         self.reopened: set[Instance] = set()
         #: Instances that were in a notable state before.
         self.left: set[Instance] = set()
+        #: Attempts that ended while they were being cancelled.
+        self.stopped: set[tuple[Instance, int]] = set()
+        #: Attempts whose outcome was unknown, and is not any more.
+        self.settled: set[tuple[Instance, int]] = set()
         #: Instances that went back to waiting, and the place of that change in the frame.
         self.reset: dict[Instance, int] = {}
         last, running = self.last, State.running
@@ -165,6 +170,10 @@ class _Outcome:
                     self.reopened.add(instance)
                 if _NOTABLE[before]:
                     self.left.add(instance)
+                if before is State.cancelling:
+                    self.stopped.add((instance, change.attempt))
+                elif before is State.outcome_unknown:
+                    self.settled.add((instance, change.attempt))
             if after is running and not change.attempt:
                 facts.began[instance] = (0, frame_at)
             elif after is State.waiting:
@@ -196,36 +205,37 @@ def _dropped(run: int, reset: Iterable[Instance], outline: Outline) -> list[Row]
     return ranges
 
 
-def _instance(run: int, change: Change, facts: _Facts, tally: _Tally, frame_at: float, reopened: bool) -> Row:
+def _instance(run: int, change: Change, facts: _Facts, tally: _Tally, frame_at: float, outcome: _Outcome) -> Row:
     instance, state, attempt = change.instance, change.after, change.attempt
     machine = started_at = ended_at = outputs = failure = None
-    fresh = 1 if reopened else 0
-    if _FRESH[state]:
-        fresh = 1
-    else:
+    fresh = 1 if _FRESH[state] or instance in outcome.reopened else 0
+    if not _FRESH[state]:
         placed = facts.placed.get(instance)
-        if placed is not None and attempt in (0, placed.attempt):
-            machine, attempt, fresh = placed.machine, placed.attempt, 1
+        if placed is not None and attempt == placed.attempt:
+            machine = placed.machine
         began = facts.began.get(instance)
         if began is not None and began[0] == attempt:
             started_at = began[1]
-        end = facts.ends.get(instance)
-        if end is not None and attempt not in (0, end.attempt):
-            end = None
-        if end is not None and not isinstance(end, AttemptFenced) and end.started_at is not None:
-            started_at = end.started_at
-        if ENDED[state]:
-            ended_at = frame_at if end is None else end.at
-            tally.ended(ended_at)
-            if state is State.succeeded:
-                outputs = _outputs(facts, instance, end)
-                if isinstance(end, AttemptSucceeded):
-                    tally.succeeded += 1
-                    tally.total_s += end.at - end.started_at
-            elif state is State.failed:
-                failure = _failure(facts, instance, end)
-        if started_at is not None:
             tally.started(started_at)
+        if ENDED[state]:
+            ended_at = frame_at
+            if state is State.succeeded:
+                done = facts.successes.get(instance)
+                if done is not None and attempt == done.attempt:
+                    ended_at, started_at = done.at, done.started_at
+                    tally.succeeded_in(started_at, ended_at)
+                    outputs = bytes(done.outputs)
+                else:
+                    outputs = _settled_outputs(facts, instance)
+            elif attempt:
+                end = facts.failures.get(instance)
+                if end is not None and attempt == end.attempt:
+                    ended_at = end.at
+                # A composite may fail long after what made it fail; its `why` tells.
+                if state is State.failed:
+                    was_settled = (instance, attempt) in outcome.settled
+                    failure = _failure(facts, instance, attempt, settled=was_settled)
+            tally.ended(ended_at)
     return (
         run,
         instance[0],
@@ -243,26 +253,21 @@ def _instance(run: int, change: Change, facts: _Facts, tally: _Tally, frame_at: 
     )
 
 
-def _outputs(facts: _Facts, instance: Instance, end: _End | None) -> bytes | None:
-    if isinstance(end, AttemptSucceeded):
-        return bytes(end.outputs)
-    verdict = facts.verdicts.get(instance)
-    return bytes(verdict.outputs) if isinstance(verdict, OutcomeSettled) else None
+def _settled_outputs(facts: _Facts, instance: Instance) -> bytes | None:
+    settled = facts.settled.get(instance)
+    return bytes(settled.outputs) if settled is not None else None
 
 
-def _failure(facts: _Facts, instance: Instance, end: _End | None) -> bytes | None:
-    if isinstance(end, AttemptFailed):
-        return _encode(end.failure)
-    if isinstance(end, AttemptFenced):
-        return _encode(Failure("lost", end.reason))
-    if isinstance(end, AttemptKilled):
-        return _encode(_KILLED_BY_OTHERS)
-    verdict = facts.verdicts.get(instance)
-    if isinstance(verdict, EvaluationFailed):
-        return _encode(verdict.failure)
-    if isinstance(verdict, OutcomeSettled):
-        return _encode(Failure("settled", f"settled as failed by {verdict.by}"))
-    return None
+def _failure(facts: _Facts, instance: Instance, attempt: int, *, settled: bool) -> bytes | None:
+    if settled:
+        return _encode(Failure("settled", f"settled as failed by {facts.settled[instance].by}"))
+    end = facts.failures.get(instance)
+    if end is not None and end.attempt == attempt:
+        if isinstance(end, AttemptFailed):
+            return _encode(end.failure)
+        return _encode(Failure("lost", end.reason) if isinstance(end, AttemptFenced) else _KILLED_BY_OTHERS)
+    evaluation = facts.evaluations.get(instance)
+    return None if evaluation is None else _encode(evaluation.failure)
 
 
 class _Tally:
@@ -280,6 +285,11 @@ class _Tally:
         if self.first_started is None or at < self.first_started:
             self.first_started = at
 
+    def succeeded_in(self, started_at: float, ended_at: float) -> None:
+        self.succeeded += 1
+        self.total_s += ended_at - started_at
+        self.started(started_at)
+
     def ended(self, at: float) -> None:
         if self.last_ended is None or at > self.last_ended:
             self.last_ended = at
@@ -295,56 +305,71 @@ class _Facts:
         rows: takes what is a row by itself.
     """
 
-    __slots__ = ("began", "ends", "killed", "placed", "rows", "verdicts")
+    __slots__ = ("began", "evaluations", "failures", "killed", "placed", "rows", "settled", "successes")
 
     def __init__(self, rows: Projection) -> None:
         self.rows = rows
+        #: Of the latest attempt, as in the three below: what comes of an earlier one then is stale.
         self.placed: dict[Instance, AttemptPlaced] = {}
         #: The attempt that began, and when; attempt 0 for a composite node.
         self.began: dict[Instance, tuple[int, float]] = {}
-        #: The end of the latest attempt that ended; of two ends of one attempt the first, as in the engine.
-        self.ends: dict[Instance, _End] = {}
-        self.verdicts: dict[Instance, OutcomeSettled | EvaluationFailed] = {}
+        #: Of two ends of one attempt the first, as in the engine; a success may follow a failure with unknown outcome.
+        self.successes: dict[Instance, AttemptSucceeded] = {}
+        self.failures: dict[Instance, _Failed] = {}
+        self.settled: dict[Instance, OutcomeSettled] = {}
+        self.evaluations: dict[Instance, EvaluationFailed] = {}
         self.killed: list[AttemptKilled] = []
 
     def gather(self, events: Sequence[AnyEvent]) -> None:
         placed = self.placed
         for event in events:
             if isinstance(event, AttemptPlaced):
-                placed[event.instance] = event
+                known = placed.get(event.instance)
+                if known is None or known.attempt < event.attempt:
+                    placed[event.instance] = event
                 continue
             handle = _GATHER.get(type(event))
             if handle is not None:
                 handle(self, event)
 
     def started(self, event: AttemptStarted) -> None:
-        self.began[event.instance] = (event.attempt, event.at)
+        self._begin(event, event.at)
 
-    def ended(self, event: _End) -> None:
-        known = self.ends.get(event.instance)
+    def _begin(self, event: AttemptStarted | _Failed, at: float) -> None:
+        if self.began.get(event.instance, (0, 0.0))[0] < event.attempt:
+            self.began[event.instance] = (event.attempt, at)
+
+    def succeeded(self, event: AttemptSucceeded) -> None:
+        known = self.successes.get(event.instance)
         if known is None or known.attempt < event.attempt:
-            self.ends[event.instance] = event
+            self.successes[event.instance] = event
+
+    def _failed(self, event: _Failed, started_at: float | None) -> None:
+        if started_at is not None:
+            self._begin(event, started_at)
+        known = self.failures.get(event.instance)
+        if known is None or known.attempt < event.attempt:
+            self.failures[event.instance] = event
 
     def failed(self, event: AttemptFailed) -> None:
-        self.ended(event)
+        self._failed(event, event.started_at)
         self._attempt(event, event.started_at, event.cause, event.failure)
 
     def fenced(self, event: AttemptFenced) -> None:
-        self.ended(event)
+        self._failed(event, None)
         self._attempt(event, None, Cause.platform, Failure("lost", event.reason))
 
     def was_killed(self, event: AttemptKilled) -> None:
-        self.ended(event)
+        self._failed(event, event.started_at)
         self.killed.append(event)
 
-    def judge_kill(self, event: AttemptKilled, change: Change | None) -> None:
-        """Only what became of the instance tells whose kill it was."""
-        if change is not None and change.after is State.cancelled:
+    def judge_kill(self, event: AttemptKilled, *, asked: bool) -> None:
+        if asked:
             self._attempt(event, event.started_at, None, Failure("cancelled", "stopped on request"))
         else:
             self._attempt(event, event.started_at, Cause.platform, _KILLED_BY_OTHERS)
 
-    def _attempt(self, event: _End, began: float | None, cause: Cause | None, failure: Failure) -> None:
+    def _attempt(self, event: _Failed, began: float | None, cause: Cause | None, failure: Failure) -> None:
         instance = event.instance
         if began is None:
             known = self.began.get(instance)
@@ -356,8 +381,11 @@ class _Facts:
             (*key, began, *key, event.at, None if cause is None else cause.value, _encode(failure), machine, *key)
         )
 
-    def judged(self, event: OutcomeSettled | EvaluationFailed) -> None:
-        self.verdicts[event.instance] = event
+    def was_settled(self, event: OutcomeSettled) -> None:
+        self.settled[event.instance] = event
+
+    def not_evaluated(self, event: EvaluationFailed) -> None:
+        self.evaluations[event.instance] = event
 
     def remembered(self, event: JobRemembered) -> None:
         self.rows.jobs.append((*self._key(event), event.external_id))
@@ -379,13 +407,13 @@ class _Facts:
 
 
 _GATHER: dict[type, Any] = {
-    AttemptSucceeded: _Facts.ended,
+    AttemptSucceeded: _Facts.succeeded,
     AttemptStarted: _Facts.started,
     AttemptFailed: _Facts.failed,
     AttemptFenced: _Facts.fenced,
     AttemptKilled: _Facts.was_killed,
-    EvaluationFailed: _Facts.judged,
-    OutcomeSettled: _Facts.judged,
+    EvaluationFailed: _Facts.not_evaluated,
+    OutcomeSettled: _Facts.was_settled,
     JobRemembered: _Facts.remembered,
     LinkShown: _Facts.linked,
     ValueEmitted: _Facts.emitted,

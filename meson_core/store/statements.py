@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Integer, bindparam, case, delete, func, insert, literal_column, select, update
+from sqlalchemy import Integer, bindparam, case, delete, func, insert, literal_column, or_, select, update
 
 from meson_core.store import schema
 
@@ -82,10 +82,10 @@ class Statements:
     def put_instance(self) -> str:
         """run, node, indexes, state, attempt, why, machine, started_at, ended_at, outputs, failure; fresh, fresh"""
         table = schema.instances.c
-        fresh = bindparam("p_fresh", type_=Integer) == _ONE
 
         def changes(new: Any) -> dict[str, Any]:
             def renewed(name: str) -> ColumnElement[Any]:
+                fresh = or_(bindparam("p_fresh", type_=Integer) == _ONE, new.attempt > table.attempt)
                 return case((fresh, new[name]), else_=func.coalesce(new[name], table[name]))
 
             return {
