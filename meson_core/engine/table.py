@@ -53,6 +53,11 @@ _LATE: Final = Cell("late")
 _TWICE: Final = Cell("ignore", (), "a duplicate, or overtaken")
 _NEVER_PLACED: Final = Cell("refuse", (), "it was never placed")
 _PASS: Final = Cell("ignore", (), "the engine only passes it on")
+_UNOPENED: Final = Cell(
+    "imply",
+    (State.skipped, State.not_chosen, State.upstream_failed, State.cancelled),
+    "it ends with the choose or subworkflow around it",
+)
 _NOT_TAKEN: Final = Cell("ignore", (), "the choose around it may be reopened, and choose otherwise")
 _NOT_OVER: Final = Cell("ignore", (), "only a run that has ended is reopened")
 
@@ -92,6 +97,10 @@ STEP_TABLE: Final[Table[State]] = {
         ((State.waiting,), Cell("arrive", (State.activated, *_AGAIN, State.upstream_failed), "its join decides")),
         ((State.activated,), Cell("arrive", (*_AGAIN, State.upstream_failed), "its join decides")),
         (tuple(state for state in State if state not in _UNSTARTED), Cell("ignore", (), "an any-join has begun")),
+    ),
+    "never opened": _step(
+        ((State.waiting,), _UNOPENED),
+        (tuple(state for state in State if state is not State.waiting), Cell("ignore", (), "it was opened")),
     ),
     "stop": _step(
         (_UNSTARTED, Cell("cancel", (State.cancelled,))),
@@ -230,6 +239,10 @@ COMPOSITE_TABLE: Final[Table[State]] = {
         ((State.waiting,), Cell("arrive", (State.activated, State.running, State.upstream_failed), "its join decides")),
         ((State.activated,), Cell("arrive", (State.running, State.upstream_failed), "its join decides")),
         ((State.running, State.cancelling, *_ENDED), Cell("ignore", (), "an any-join has begun")),
+    ),
+    "never opened": _composite(
+        ((State.waiting,), _UNOPENED),
+        ((State.activated, State.running, State.cancelling, *_ENDED), Cell("ignore", (), "it was opened")),
     ),
     "stop": _composite(
         (_UNSTARTED, Cell("cancel", (State.cancelled,))),
