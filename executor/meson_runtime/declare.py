@@ -47,6 +47,9 @@ class StepFunction(Generic[F]):
         options: what was said in `@step(...)`, unchecked.
     """
 
+    __name__: str
+    __qualname__: str
+
     def __init__(self, fn: F, options: Mapping[str, Any]) -> None:
         self.fn = fn
         self.options: dict[str, Any] = dict(options)

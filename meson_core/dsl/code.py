@@ -1,6 +1,8 @@
 """Owns how a step function is found again on another machine: as a module, as a file, or as its own source text.
 
-- A function of a module that is imported by its dotted name: `{"module": "pipelines.train"}`.
+- A function of a module that is imported by its dotted name: `{"module": "pipelines.train"}`; where it is not imported
+  from the project's root (a `src` layout, a module beside the workflow's file) with the folder that it is imported from:
+  `{"module": "steps", "path": "flows"}`.
 - A function of a script in the project: `{"file": "flows/recommend.py"}`, relative to the project's root.
 - Anything else (of a notebook, of standard input, or inside a function): `{"source": "def train(...): ..."}`, see
   `meson_core.dsl.source`.
@@ -41,8 +43,11 @@ def locate(function: StepFunction[Any], root: str | None) -> dict[str, str]:
     if file is None or "<locals>" in fn.__qualname__:
         return {"function": fn.__name__, "source": source_of(fn, where)}
     path = _inside(file, root)
-    if fn.__module__ != _MAIN and (path is None or _ends_with(path, fn.__module__)):
-        return {"function": fn.__qualname__, "module": fn.__module__}
+    if fn.__module__ != _MAIN:
+        folder = PurePath() if path is None else _imported_from(path, fn.__module__)
+        if folder is not None:
+            found = {"function": fn.__qualname__, "module": fn.__module__}
+            return found | {"path": folder.as_posix()} if folder.parts else found
     if path is None and root is not None:
         msg = f"step function {fn.__name__!r} is in {file}, outside of the project at {root}"
         raise SpecError(msg, where=where, hint="move the file into the project, or into an installed package")
@@ -63,14 +68,16 @@ def _inside(file: str, root: str | None) -> PurePath | None:
     if root is None:
         return None
     try:
-        return PurePath(file).relative_to(root)
+        path = PurePath(file).relative_to(root)
     except ValueError:
         return None
+    # An environment may lie in the project, but what is installed in it is no part of the code bundle.
+    return None if "site-packages" in path.parts else path
 
 
-def _ends_with(path: PurePath, module: str) -> bool:
-    """Whether a path in the project is where a module of that name is (src layouts have folders before it)."""
+def _imported_from(path: PurePath, module: str) -> PurePath | None:
+    """The folder that a module is imported from when its file is at `path`; None when that cannot be its file."""
     parts = path.with_suffix("").parts
     names = parts[:-1] if parts[-1] == "__init__" else parts
     dotted = tuple(module.split("."))
-    return names[-len(dotted) :] == dotted
+    return PurePath(*names[: -len(dotted)]) if names[-len(dotted) :] == dotted else None

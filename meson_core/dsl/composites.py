@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, TypeAlias
 
 from meson_core.dsl.compose import Graph, Node, as_graph, in_parallel, in_sequence
 from meson_core.dsl.names import checked_name, expect, shown
@@ -12,6 +12,9 @@ from meson_core.dsl.places import here
 from meson_core.dsl.steps import Outputs
 from meson_core.dsl.values import LoopVariable, Value
 from meson_core.errors import SpecError, UnknownNameError, Where, WrongTypeError
+
+#: What may be said where a condition stands: an expression, as value or text, a step's only output, or plain truth.
+Condition: TypeAlias = Value | str | bool | Outputs
 
 _MODES = ("crossed", "zipped")
 _EXHAUSTED = ("continue", "fail")
@@ -226,7 +229,7 @@ def repeat(
     body: object,
     /,
     *,
-    until: Value | str,
+    until: Condition,
     max_iterations: int,
     carry: Mapping[str, Any] | None = None,
     on_exhausted: Literal["continue", "fail"] = "continue",
@@ -263,7 +266,7 @@ def repeat(
     )
 
 
-def when(condition: Value | str, body: object, /) -> When:
+def when(condition: Condition, body: object, /) -> When:
     """One way of a choose: `when(score.output["auc"] > 0.8, publish)`.
 
     Args:

@@ -24,12 +24,13 @@ def checked_name(name: object, what: str, where: Where | None = None) -> str:
     Raises:
         SpecError: it cannot; the hint has one that can.
     """
+    article = "an" if what[0] in "aeiou" else "a"
     if not isinstance(name, str):
-        msg = f"the name of a {what} must be a text, got {name!r}"
+        msg = f"the name of {article} {what} must be a text, got {shown(name)}"
         raise WrongTypeError(msg, where=where or here())
     if _NAME.fullmatch(name) and name not in RESERVED and len(name) <= _MAX_NAME:
         return name
-    msg = f"{shown(name)} cannot be the name of a {what}: expressions could not say it"
+    msg = f"{shown(name)} cannot be the name of {article} {what}: expressions could not say it"
     better = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")[:_MAX_NAME] or what
     better = f"{better}_" if better in RESERVED else better
     better = f"_{better}" if better[0].isdigit() else better

@@ -40,7 +40,7 @@ def source_of(fn: Callable[..., Any], where: Where) -> str:
         SpecError: its text is not there, or it uses data of its surroundings.
     """
     collection = _Collection(fn.__name__, where)
-    collection.define(fn)
+    collection.define(fn, {})
     return "\n\n\n".join(("\n".join((_FUTURE, *collection.imports)), *collection.definitions)) + "\n"
 
 
@@ -54,22 +54,29 @@ class _Collection:
         self.definitions: list[str] = []
         self._known: set[int] = set()
 
-    def define(self, thing: Any) -> None:
+    def define(self, thing: Any, around: dict[str, Any]) -> None:
+        """Have a definition in the text.
+
+        Args:
+            thing: a function or class.
+            around: the names that its user sees; a class does not know its own, and is of the same session.
+        """
         if id(thing) in self._known:
             return
         self._known.add(id(thing))
-        scope = _surroundings(thing)
+        scope = around if isinstance(thing, type) else _surroundings(thing)
         text = self.text(thing, scope)
         for name in _free_names(text):
             if name in scope:
-                self.need(name, scope[name])
+                self.need(name, scope)
             elif not hasattr(builtins, name) and not name.startswith("__"):
                 msg = f"step {self.step!r} uses {name!r}, which is not defined"
                 raise SpecError(msg, where=self.where, hint="define it before the workflow is built")
         self.definitions.append(text)
 
-    def need(self, name: str, value: Any) -> None:
-        """Have a name in the text, as what it stands for here."""
+    def need(self, name: str, scope: dict[str, Any]) -> None:
+        """Have a name in the text, as what it stands for in a scope."""
+        value = scope[name]
         if id(value) in self._known:
             return
         home = _home(name, value)
@@ -81,11 +88,11 @@ class _Collection:
             self.imports[f"from {module} import {there}" + ("" if there == name else f" as {name}")] = None
         elif isinstance(value, StepFunction):
             if id(value.fn) not in self._known:
-                self.define(value.fn)
+                self.define(value.fn, scope)
                 self.imports["from meson_runtime import step"] = None
                 self.definitions.append(f"{name} = step({value.fn.__name__})")
         elif isinstance(value, types.FunctionType | type):
-            self.define(value)
+            self.define(value, scope)
             if value.__name__ != name:
                 self.definitions.append(f"{name} = {value.__name__}")
         else:
@@ -133,27 +140,16 @@ def _free_names(text: str) -> Iterator[str]:
                 yield symbol.get_name()
 
 
-def _surroundings(thing: Any) -> dict[str, Any]:
-    """The names that a definition sees: of its module, and of the functions around it."""
-    functions = [inspect.unwrap(thing)] if not isinstance(thing, type) else list(_methods(thing))
-    scope: dict[str, Any] = {}
-    if isinstance(thing, type):
-        scope.update(vars(sys.modules.get(thing.__module__, types.ModuleType("nowhere"))))
-    for function in functions:
-        scope.update(function.__globals__)
-        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-            try:
-                scope[name] = cell.cell_contents
-            except ValueError:  # not assigned yet
-                continue
+def _surroundings(fn: Any) -> dict[str, Any]:
+    """The names that a function sees: of its module, and of the functions around it."""
+    function = inspect.unwrap(fn)
+    scope = dict(function.__globals__)
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            scope[name] = cell.cell_contents
+        except ValueError:  # not assigned yet
+            continue
     return scope
-
-
-def _methods(cls: type) -> Iterator[Any]:
-    for part in vars(cls).values():
-        function = inspect.unwrap(getattr(part, "__func__", part))
-        if isinstance(function, types.FunctionType) and function.__code__.co_filename != "<string>":
-            yield function
 
 
 def _home(name: str, value: Any) -> tuple[str, str] | None:

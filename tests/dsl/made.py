@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from meson_core.dsl.build import build
-from meson_core.errors import AuthoringError, InvalidWorkflowError
+from meson_core.errors import InvalidWorkflowError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from meson_core.errors import MesonError
     from meson_core.spec.model import Model
 
 
@@ -38,14 +39,14 @@ def line_of(marker: str, function: Callable[..., Any]) -> int:
     )
 
 
-def problems_of(workflow: Any) -> tuple[AuthoringError, ...]:
+def problems_of(workflow: Any) -> tuple[MesonError, ...]:
     """What is wrong with how a workflow was written."""
     with pytest.raises(InvalidWorkflowError) as caught:
         build(workflow)
     return caught.value.problems
 
 
-def problem_of(workflow: Any) -> AuthoringError:
+def problem_of(workflow: Any) -> MesonError:
     """The only thing that is wrong with how a workflow was written."""
     problems = problems_of(workflow)
 

@@ -55,7 +55,7 @@ users = kind("shell", name="users", outputs={"rows": int, "regions": "list[str]"
         (a[b + 1], "a[b + 1]"),
         ((a + b)[0], "(a + b)[0]"),
         (a.isin(["x", "y"]), "a in ['x', 'y']"),
-        (a.contains("it's"), "\"it's\" in a"),
+        (a.contains("it's"), '"it\'s" in a'),
         (a == None, "a == None"),  # noqa: E711 - an expression is written, nothing is compared
         ("pre" + a, "'pre' + a"),
         (expr("a if b else c") + 1, "(a if b else c) + 1"),

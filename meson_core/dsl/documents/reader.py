@@ -160,8 +160,12 @@ class _Reader:
             msg = f"{owner} has {' and '.join(said)}" if said else f"{owner} has no body"
             raise SpecError(msg, where=self.where(item), hint="write one of body, sequence and parallel")
         word = said[0]
-        graph = self.graph(words[word], owner) if word == "body" else self.notation(word, words[word], owner)
-        return in_order(graph)
+        return self.nodes(words[word], owner) if word == "body" else in_order(self.notation(word, words[word], owner))
+
+    def nodes(self, item: Marked, owner: str) -> list[dict[str, Any]]:
+        """The nodes of a body; those of a list stay as they are."""
+        graph = self.graph(item, owner)
+        return list(graph.nodes) if isinstance(item.value, list) else in_order(graph)
 
     def graph(self, item: Marked, owner: str) -> Part:
         """A list of nodes in full, or a mapping of names to nodes, side by side but for their `after`."""
@@ -329,7 +333,7 @@ class _Reader:
         data: dict[str, Any] = {"node": "choose", "branches": branches}
         with self.collecting():
             if "otherwise" in words:
-                data["otherwise"] = in_order(self.graph(words["otherwise"], f"{owner}: otherwise"))
+                data["otherwise"] = self.nodes(words["otherwise"], f"{owner}: otherwise")
         return data
 
     def subworkflow(self, item: Marked, owner: str) -> dict[str, Any]:
