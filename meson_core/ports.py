@@ -82,12 +82,14 @@ class PythonCall:
         module: dotted module name, importable from the project; or
         file: path of a script relative to the project; or
         source: text that defines it.
+        path: with `module`: the folder that it is imported from, relative to the project; None for the project itself.
     """
 
     function: str
     module: str | None = None
     file: str | None = None
     source: str | None = None
+    path: str | None = None
 
 
 Work: TypeAlias = Program | PythonCall

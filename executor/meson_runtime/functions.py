@@ -1,6 +1,6 @@
 """Owns finding the function of a step: by module, by file, or by source.
 
-* `module`: imported from the project, as any other import would.
+* `module`: imported from the project, or from the folder `path` of it, as any other import would.
 * `file`: a script of the project, run once as a module. Its name is the one that an import of it would use where that is
   free, so that classes defined in it are the same for everyone.
 * `source`: text, such as a notebook's cell; run once as a module of its own.
@@ -37,7 +37,7 @@ def find(work: dict[str, Any], project: str) -> Function:
         Exception: whatever the author's module raises while it is imported.
     """
     if "module" in work:
-        module, place = importlib.import_module(work["module"]), "module {}".format(work["module"])
+        module, place = _from_module(work["module"], project, work.get("path")), "module {}".format(work["module"])
     elif "file" in work:
         module, place = _from_file(os.path.join(project, work["file"])), work["file"]
     else:
@@ -52,6 +52,19 @@ def find(work: dict[str, Any], project: str) -> Function:
     if not callable(function):
         raise FunctionMissingError("%r in %s is no function but %.80r" % (work["function"], place, found))
     return function  # type: ignore[no-any-return]
+
+
+def _from_module(name: str, project: str, path: str | None) -> ModuleType:
+    if path is None:
+        return importlib.import_module(name)
+    folder = os.path.join(project, path)
+    if folder not in sys.path:
+        sys.path.insert(1, folder)
+    module = importlib.import_module(name)
+    if (module.__file__ or folder).startswith(os.path.join(folder, "")):
+        return module
+    # This worker has served a workflow of another folder, with a module of the same name.
+    return _from_file(os.path.join(folder, *name.split(".")) + ".py")
 
 
 def _from_file(path: str) -> ModuleType:

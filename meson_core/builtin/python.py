@@ -20,12 +20,17 @@ _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 class PythonOptions(BaseModel):
-    """Options of a Python step: a function, and one of `module`, `file` and `source`."""
+    """Options of a Python step: a function, and one of `module` (with its `path`), `file` and `source`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     function: str = Field(description="Name of the function; with dots, when it is in a class.")
     module: str | None = Field(default=None, description="Dotted name of its module, importable from the project.")
+    path: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Folder that the module is imported from, relative to the project's root; default: the root.",
+    )
     file: str | None = Field(default=None, min_length=1, description="Its file, relative to the project's root.")
     source: str | None = Field(default=None, min_length=1, description="Python text that defines it.")
 
@@ -36,7 +41,7 @@ class PythonOptions(BaseModel):
             raise ValueError(f"{name!r} is not a dotted name")
         return name
 
-    @field_validator("file")
+    @field_validator("file", "path")
     @classmethod
     def _inside(cls, file: str | None) -> str | None:
         if file is not None and (file.startswith("/") or ".." in file.split("/")):
@@ -49,6 +54,8 @@ class PythonOptions(BaseModel):
         if len(given) != 1:
             there = f"{' and '.join(given)} are" if given else "none is"
             raise ValueError(f"give one of `module`, `file` and `source`: {there} there")
+        if self.path is not None and self.module is None:
+            raise ValueError("`path` says where a `module` is imported from: there is none here")
         return self
 
 
@@ -61,7 +68,9 @@ class Python:
 
     def work(self, options: PythonOptions) -> PythonCall:
         """The call of a step."""
-        return PythonCall(options.function, module=options.module, file=options.file, source=options.source)
+        return PythonCall(
+            options.function, module=options.module, file=options.file, source=options.source, path=options.path
+        )
 
 
 @hookimpl

@@ -113,7 +113,7 @@ def _describe(node: PlanNode, spec: Step, plugins: Plugins, *, code: str, projec
 
 def _work_json(work: Work) -> JsonObject:
     if isinstance(work, PythonCall):
-        where = {"module": work.module, "file": work.file, "source": work.source}
+        where = {"module": work.module, "path": work.path, "file": work.file, "source": work.source}
         given = {name: text for name, text in where.items() if text is not None}
         return {"w": "python", "function": work.function, **given}
     assert isinstance(work, Program)
