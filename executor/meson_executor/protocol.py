@@ -47,7 +47,8 @@ A Template has what a step's attempts share (a missing field counts as its zero)
     outputs    {name: type} as declared; {} accepts anything
     work       one of
                {"w": "program", "argv": [Text], "env": {name: Text}, "files": {name: text}, "cwd": "work" | "project"}
-               {"w": "python", "function": qualname, "module" | "file" | "source": text}
+               {"w": "python", "function": qualname, "module" | "file" | "source": text}, with "module" also "path": the
+               folder of the project that it is imported from, where that is not the project itself
                {"w": "host", "kind": name, "options": {...}, "distribution": name}
 
 Text is a string, or a placeholder that the executor fills: {"$path": "work" | "project" | "inputs" | "outputs" |
