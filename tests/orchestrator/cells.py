@@ -208,6 +208,11 @@ class HandScheduler:
             )
         )
 
+    @property
+    def untold(self) -> int:
+        """How many reports nobody has taken yet."""
+        return self._reports.qsize()
+
     def succeed(self, *keys: AttemptKey, at: float = 1_000_000.0, **outputs: Any) -> None:
         raw = msgspec.Raw(msgspec.json.encode(outputs))
         self.tell(*(agents.Succeeded(key, at, at, raw) for key in keys))
