@@ -1,0 +1,53 @@
+"""Owns the full crash equivalence: `python -m tests.crash --runs 300 --seed 1 --json FILE`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.progress import Progress
+
+from tests.crash.running import Outcome, run_seed
+
+
+def main() -> int:
+    """Run all seeds; non-zero when any verdict is bad."""
+    parser = argparse.ArgumentParser(prog="python -m tests.crash")
+    parser.add_argument("--runs", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--side-by-side", type=int, default=3)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    begin = time.monotonic()
+    outcomes: list[Outcome] = []
+    with ProcessPoolExecutor(given.side_by_side, max_tasks_per_child=20) as pool, Progress() as progress:
+        task = progress.add_task("crash runs", total=given.runs)
+        for outcome in pool.map(run_seed, range(given.seed, given.seed + given.runs)):
+            outcomes.append(outcome)
+            progress.advance(task)
+            for problem in outcome.wrong:
+                progress.console.print(f"seed {outcome.seed}: {problem}", markup=False)
+    faults = Counter(fault.kind for outcome in outcomes for fault in outcome.faults)
+    bad = [outcome.seed for outcome in outcomes if outcome.wrong]
+    summary = {
+        "runs": len(outcomes),
+        "equal": len(outcomes) - len(bad),
+        "faults": dict(faults),
+        "facts": sum(outcome.facts for outcome in outcomes),
+        "seconds": round(time.monotonic() - begin, 1),
+        "bad_seeds": bad,
+    }
+    sys.stdout.write(json.dumps(summary) + "\n")
+    if given.json:
+        given.json.write_text(json.dumps(summary | {"outcomes": [asdict(outcome) for outcome in outcomes]}, indent=1))
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
