@@ -38,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         secrets=os.path.abspath(parsed.secrets) if parsed.secrets else None,
         python=parsed.python,
         host=parsed.host,
+        cgroups=not parsed.no_cgroups,
         idle_exit_s=parsed.idle_exit_s,
         self_kill_s=parsed.self_kill_s,
     )
@@ -82,6 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--self-kill-s", type=float, default=0.0, help="kill all and leave after so long without session; 0: never"
+    )
+    parser.add_argument(
+        "--no-cgroups", action="store_true", help="watch memory limits instead of having the kernel do it"
     )
     parser.add_argument("--foreground", action="store_true", help="stay in the foreground, for a supervisor")
     return parser

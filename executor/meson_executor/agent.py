@@ -51,6 +51,7 @@ class Options(NamedTuple):
         secrets: folder or file, or None.
         python: interpreter of workers and of the host.
         host: module that runs the async steps of plugins.
+        cgroups: memory limits may be control groups.
         idle_exit_s: seconds without session and work after which it leaves; 0: never.
         self_kill_s: seconds without session after which it kills everything and leaves; 0: never.
     """
@@ -64,6 +65,7 @@ class Options(NamedTuple):
     secrets: str | None
     python: str
     host: str
+    cgroups: bool
     idle_exit_s: float
     self_kill_s: float
 
@@ -104,7 +106,12 @@ class Agent:
         self._spawner = Spawner(directory)
         self._reaper = Reaper(loop)
         self._putter = Putter(loop, store)
-        limits = MemoryLimits(loop, "meson-" + mark, lambda attempt: self._executor.stop(attempt, "memory", 0.0))
+        limits = MemoryLimits(
+            loop,
+            "meson-%s" % mark,
+            lambda attempt: self._executor.stop(attempt, "memory", 0.0),
+            None if options.cgroups else "",
+        )
         secrets = Secrets(options.secrets, dict(os.environ))
         environment = _environment(mark)
         self._programs = Programs(
@@ -152,7 +159,10 @@ class Agent:
         self._executor.runners.update(program=self._programs, python=self._workers, host=self._hosts)
         self._executor.ahead = self._workers
         self._limits = limits
-        loop.flushes.extend((journal.flush, self._logs.flush, self._facts.flush, self._sweeper.flush))
+        # What is found to be gone makes room for what waits; both make facts; a fact is told after what was written.
+        loop.flushes.extend(
+            (self._sweeper.flush, self._executor.end_turn, journal.flush, self._logs.flush, self._facts.flush)
+        )
         self._handlers: dict[str, Callable[[Message], None]] = {
             "steps": self._on_steps,
             "launch": self._on_launch,
@@ -175,13 +185,13 @@ class Agent:
         self._wait_alone()
         self._note("incarnation %d is ready, pid %d" % (self._state.incarnation, os.getpid()))
         self._loop.run()
+        os.unlink(os.path.join(self._options.directory, protocol.SOCKET))
         self._workers.leave()
         self._hosts.leave()
         self._facts.close()
         if self._sessions.open:
             self._sessions.send({"t": "bye", "reason": self._leaving or ""})
         self._sessions.close()
-        os.unlink(os.path.join(self._options.directory, protocol.SOCKET))
         self._logs.close()
         self._putter.close()
         self._journal.flush()

@@ -89,7 +89,6 @@ class Executor:
         self.ahead: Ahead | None = None
         #: Ended in an earlier incarnation and not in the log yet.
         self._inherited: dict[Key, str] = {}
-        loop.flushes.append(self._end_of_turn)
 
     # --- orders ---------------------------------------------------------------------------------------------------
 
@@ -112,7 +111,8 @@ class Executor:
 
     def add_templates(self, raw: dict[str, Any]) -> None:
         for template_id, body in raw.items():
-            if template_id not in self._templates:
+            known = self._templates.get(template_id)
+            if known is None or known.raw != body:
                 self._templates[template_id] = parse_template(template_id, body)
 
     def launch(self, orders: list[Message]) -> None:
@@ -327,7 +327,8 @@ class Executor:
         if attempt.state == RUNNING and attempt.stopping is None:
             self.stop(attempt, "timeout", attempt.template.grace_s)
 
-    def _end_of_turn(self) -> None:
+    def end_turn(self) -> None:
+        """Start what there is room for now; called at the end of each turn."""
         if self._changed:
             self._changed = False
             self._admit()

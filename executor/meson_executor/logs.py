@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 STDOUT = "o"
 STDERR = "e"
+#: What Python code prints in a worker: the same to a reader, but its lines are not to be mixed up with those of a program
+#: that the step runs at the same time.
+PRINTED = {STDOUT: "O", STDERR: "E"}
 #: The step's own logger, `ctx.log`.
 LOGGER = "l"
 #: What the executor has to say.
@@ -38,8 +41,8 @@ _SEGMENT_SIZE = 8 * 1024 * 1024
 _MAX_OPEN = 64
 #: A line that is longer comes in pieces.
 _MAX_LINE = 64 * 1024
-_HEADER = re.compile(rb"([\d.]+) (\d+) ([a-z]) ([\d.]+) (\d+)\n")
-_ENTRY = re.compile(rb"^([\d.]+) (\d+) ([a-z]) ([\d.]+) (\d+) (\d+)$", re.MULTILINE)
+_HEADER = re.compile(rb"([\d.]+) (\d+) ([a-zA-Z]) ([\d.]+) (\d+)\n")
+_ENTRY = re.compile(rb"^([\d.]+) (\d+) ([a-zA-Z]) ([\d.]+) (\d+) (\d+)$", re.MULTILINE)
 
 
 def run_folder(logs: str, run_id: str) -> str:
@@ -182,7 +185,7 @@ class Record(NamedTuple):
         at: seconds since the epoch.
         instance: of the step, `(node, *indexes)`.
         attempt: which one.
-        stream: STDOUT, STDERR, LOGGER or MESON.
+        stream: STDOUT, STDERR, LOGGER, MESON, or one of PRINTED.
         data: any bytes; a line may go on in the next record of the same stream.
     """
 
@@ -194,7 +197,7 @@ class Record(NamedTuple):
 
 
 class LogLine(NamedTuple):
-    """A line of output; one of more than 64 KiB comes in pieces."""
+    """A line of output, of STDOUT, STDERR, LOGGER or MESON; one of more than 64 KiB comes in pieces."""
 
     at: float
     instance: Instance
@@ -234,7 +237,7 @@ class LogReader:
         """All output of one instance (of one attempt), in the order of time, without reading that of others."""
         number = b"\\d+" if attempt is None else b"%d" % attempt
         name = re.escape(".".join(map(str, instance)).encode())
-        pattern = re.compile(rb"^(%s) (%s) ([a-z]) ([\d.]+) (\d+) (\d+)$" % (name, number), re.MULTILINE)
+        pattern = re.compile(rb"^(%s) (%s) ([a-zA-Z]) ([\d.]+) (\d+) (\d+)$" % (name, number), re.MULTILINE)
 
         def wanted(found: Instance, which: int) -> bool:
             return found == instance and attempt in (None, which)
@@ -329,11 +332,11 @@ class LineSplitter:
         rest = parts.pop()
         for number, part in enumerate(parts):
             for piece in _pieces(part):
-                yield LogLine(record.at if number else at, *place, piece)
+                yield _line(record.at if number else at, place, piece)
         if len(rest) > _MAX_LINE:
             cut = len(rest) - len(rest) % _MAX_LINE
             for piece in _pieces(rest[:cut]):
-                yield LogLine(record.at, *place, piece)
+                yield _line(record.at, place, piece)
             rest = rest[cut:]
         if rest:
             self._open[place] = (record.at if parts else at, rest)
@@ -341,8 +344,13 @@ class LineSplitter:
     def rest(self) -> Iterator[LogLine]:
         """Lines that have no end so far."""
         for place, (at, data) in self._open.items():
-            yield LogLine(at, *place, data.decode("utf-8", "replace"))
+            yield _line(at, place, data.decode("utf-8", "replace"))
         self._open.clear()
+
+
+def _line(at: float, place: tuple[Instance, int, str], text: str) -> LogLine:
+    instance, attempt, stream = place
+    return LogLine(at, instance, attempt, stream.lower(), text)
 
 
 def _pieces(line: bytes) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ STOPS = ("kill", "timeout", "memory", "lease")
 KINDS = ("program", "python", "host")
 STATE_NAMES = ("queued", "running", "ended")
 
+_serials = itertools.count(1)
 _needs: dict[Need, Need] = {}
 _dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -38,7 +40,9 @@ class Template:
         "need",
         "outputs",
         "project",
+        "raw",
         "seconds",
+        "serial",
         "step",
         "template_id",
         "timeout_s",
@@ -50,6 +54,9 @@ class Template:
         resources = raw.get("resources") or {}
         need = tuple(sorted((str(name), float(amount)) for name, amount in resources.items() if amount))
         self.template_id = template_id
+        #: Told apart by it, within this process: an id may be sent again with another meaning.
+        self.serial = next(_serials)
+        self.raw = raw
         self.step: str = raw.get("step") or template_id
         self.code: str = raw.get("code") or ""
         self.project: str = raw.get("project") or ""

@@ -141,6 +141,12 @@ def signal_group(leader: int, number: int) -> None:
         os.killpg(leader, number)
 
 
+def signal_process(pid: int, number: int) -> None:
+    """Signal one process, which is not reaped yet."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
+
+
 def signal_name(number: int) -> str:
     """Its name, as in "SIGSEGV"; real-time signals have numbers only."""
     try:

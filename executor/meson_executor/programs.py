@@ -20,7 +20,7 @@ from meson_executor.fencing import ATTEMPT_VARIABLE, Journal, Sweeper, boot_tick
 from meson_executor.logs import STDERR, STDOUT, Logs
 from meson_executor.loop import EDGE, READ, Loop
 from meson_executor.processes import Reaper, Spawner, signal_name
-from meson_executor.progress import ProgressFile
+from meson_executor.progress import ProgressFile, read_some
 from meson_executor.protocol import Key, Message, failure
 from meson_executor.secrets import SecretMissingError, Secrets
 from meson_executor.texts import Filler, LaunchError
@@ -423,13 +423,11 @@ def _signalled(number: int) -> Message:
 
 def _read_outputs(path: str) -> dict[str, Any]:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        data = read_some(path, 0, MAX_OUTPUTS + 1)
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise OutputError(f"$MESON_OUTPUTS cannot be read: {error}") from None
-    with open(fd, "rb") as file:
-        data = file.read(MAX_OUTPUTS + 1)
+        raise OutputError("$MESON_OUTPUTS cannot be read: %s" % error) from None
     if len(data) > MAX_OUTPUTS:
         raise OutputError(
             "$MESON_OUTPUTS has more than %d bytes; declare an output as artifact and write the path of a file there"

@@ -6,9 +6,11 @@ A line is `0.35 reading the ratings`, `35%`, or a JSON object: `{"progress": 0.3
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
+import stat
 from typing import Any, NamedTuple
 
 #: Bytes taken at once; a program that writes more is read on at the next look.
@@ -55,15 +57,9 @@ class ProgressFile:
     def read(self, last: bool = False) -> News:
         """What is new; `last`: the program has ended, so an unfinished line is one."""
         try:
-            fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            data = read_some(self._path, self._offset, _MAX_READ)
         except OSError:
             return _NOTHING
-        try:
-            data = os.pread(fd, _MAX_READ, self._offset)
-        except OSError:
-            data = b""
-        finally:
-            os.close(fd)
         self._offset += len(data)
         lines = (self._rest + data).split(b"\n")
         self._rest = b"" if last else lines.pop()[-_MAX_READ:]
@@ -76,6 +72,21 @@ class ProgressFile:
             message = message if news.message is None else news.message
             facts.extend(news.facts)
         return News(fraction, message, facts)
+
+
+def read_some(path: str, offset: int, size: int) -> bytes:
+    """Part of a file that a program was asked to write, and may have made anything of.
+
+    Raises:
+        OSError: it is not there, or not an ordinary file: nothing else can be read without a risk of waiting.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "not an ordinary file", path)
+        return os.pread(fd, size, offset)
+    finally:
+        os.close(fd)
 
 
 def parse(line: str) -> News:

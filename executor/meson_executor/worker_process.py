@@ -50,7 +50,7 @@ class WorkerProcess:
 
     Attributes:
         line: what it was handed and has not finished, with the numbers of the orders; the first one is at work.
-        known: templates that it has.
+        known: serials of the templates that it has.
         need: resources that are reserved for the attempt at work; None while it is idle.
         once: it gets one attempt and ends.
         ready: it has said that it is.
@@ -66,7 +66,7 @@ class WorkerProcess:
         self.out = -1
         self.err = -1
         self.line: deque[tuple[int, Attempt]] = deque()
-        self.known: set[str] = set()
+        self.known: set[int] = set()
         self.need: Need | None = None
         self.ready = False
         self.retired = False
@@ -159,10 +159,10 @@ class WorkerProcess:
     def hand(self, number: int, attempt: Attempt) -> bool:
         """Put an attempt at the end of the row; False when the row is full."""
         template = attempt.template
-        told = None if template.template_id in self.known else _told(template)
-        data = _encode([number, told, attempt.order]).encode()
+        told = None if template.serial in self.known else _told(template)
+        data = _encode([number, template.serial, told, attempt.order]).encode()
         if len(data) > MAX_ORDER:
-            data = _encode([number, told, self._to_file(number, attempt)]).encode()
+            data = _encode([number, template.serial, told, self._to_file(number, attempt)]).encode()
         try:
             self.orders.send(data)
         except BlockingIOError:

@@ -14,10 +14,10 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
-from meson_executor.logs import STDERR, STDOUT, Logs
+from meson_executor.logs import PRINTED, STDERR, STDOUT, Logs
 from meson_executor.loop import EDGE, READ, Loop
 from meson_executor.orders import ENDED, Attempt, Need
-from meson_executor.processes import Reaper, Spawner, signal_group, signal_name
+from meson_executor.processes import Reaper, Spawner, signal_group, signal_name, signal_process
 from meson_executor.protocol import Key, failure
 from meson_executor.secrets import SecretMissingError, Secrets
 from meson_executor.worker_process import Place, WorkerProcess
@@ -36,6 +36,8 @@ _LONGEST_AHEAD_S = 0.005
 #: Seconds after which an idle worker is let go, and seconds that it gets for it.
 _IDLE_S = 300.0
 _LEAVE_S = 5.0
+#: Seconds between two requests to stop.
+_REMIND_S = 0.2
 _PIPE_SIZE = 65536
 _COMPLAINT = 4000
 _FOREIGN = (signal.SIGKILL, signal.SIGTERM)
@@ -112,6 +114,7 @@ class Workers:
         at = time.monotonic() + grace_s
         if worker.stops is None:
             self._sweeper.signal(worker.marker, worker.pid, signal.SIGTERM)
+            self._loop.after(_REMIND_S, lambda: self._remind(worker))
         elif at >= worker.stops:
             return
         worker.stops = at
@@ -231,6 +234,12 @@ class Workers:
         if worker.number in self._workers:
             self._sweeper.signal(worker.marker, worker.pid, signal.SIGKILL)
 
+    def _remind(self, worker: WorkerProcess) -> None:
+        """Ask again: a request that comes just before a call that waits is not noticed before the next one."""
+        if worker.number in self._workers:
+            signal_process(worker.pid, signal.SIGTERM)
+            self._loop.after(_REMIND_S, lambda: self._remind(worker))
+
     def _kill(self, worker: WorkerProcess) -> None:
         if worker.number in self._workers and worker.stops is not None and time.monotonic() >= worker.stops - 0.001:
             self._sweeper.signal(worker.marker, worker.pid, signal.SIGKILL)
@@ -271,10 +280,11 @@ class Workers:
         kind, number, rest = line.split(b" ", 2)
         attempt = self._of(worker, int(number))
         if kind == b">":
-            at, stream, text = rest.split(b" ", 2)
-            self._logs.write(
-                attempt.key, stream.decode("ascii"), float(at), json.loads(text).encode("utf-8", "replace")
-            )
+            since, stream, text = rest.split(b" ", 2)
+            data = json.loads(text).encode("utf-8", "replace")
+            self._drain(worker, float(since))
+            code = stream.decode("ascii")
+            self._logs.write(attempt.key, PRINTED.get(code, code), float(since), data)
         elif kind == b"p":
             fraction, message = json.loads(rest)
             self._late.append((attempt.key, fraction, message))
@@ -305,14 +315,13 @@ class Workers:
         if worker.line[0][0] != number:
             raise KeyError(number)
         if worker.noisy:
-            self._on_output(worker, worker.out, STDOUT)
-            self._on_output(worker, worker.err, STDERR)
+            self._drain(worker, ended)
         worker.last = worker.line.popleft()
         attempt = worker.last[1]
         if not attempt.told:
             # The worker knows better than we did.
             attempt.began = began
-        worker.known.add(attempt.template.template_id)
+        worker.known.add(attempt.template.serial)
         attempt.template.took(ended - began)
         return attempt
 
@@ -350,7 +359,12 @@ class Workers:
             self._logs.note(worker.line[0][1].key, "the worker sent what cannot be read, and is ended: %.200r" % line)
         self._sweeper.signal(worker.marker, worker.pid, signal.SIGKILL)
 
-    def _on_output(self, worker: WorkerProcess, fd: int, stream: str) -> None:
+    def _drain(self, worker: WorkerProcess, at: float) -> None:
+        """Take what programs and C code have written so far: it comes before what is told next."""
+        self._on_output(worker, worker.out, STDOUT, at)
+        self._on_output(worker, worker.err, STDERR, at)
+
+    def _on_output(self, worker: WorkerProcess, fd: int, stream: str, at: float | None = None) -> None:
         """Programs and C code that a step runs write to descriptors, not to `sys.stdout`."""
         for _ in range(8):
             try:
@@ -364,7 +378,7 @@ class Workers:
                 worker.complaint = (worker.complaint + data)[-_COMPLAINT:]
             writer = worker.line[0] if worker.line else worker.last
             if writer is not None:
-                self._logs.write(writer[1].key, stream, time.time(), data)
+                self._logs.write(writer[1].key, stream, at or time.time(), data)
             if len(data) < _PIPE_SIZE:
                 return
         self._loop.change(fd, READ | EDGE)
@@ -373,8 +387,7 @@ class Workers:
 
     def _on_end(self, worker: WorkerProcess, status: int) -> None:
         worker.stream.read_rest()
-        self._on_output(worker, worker.out, STDOUT)
-        self._on_output(worker, worker.err, STDERR)
+        self._drain(worker, time.time())
         del self._workers[worker.number]
         idle = self._idle.get(worker.code)
         if idle and worker in idle:

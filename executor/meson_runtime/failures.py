@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import traceback
 from typing import Any
@@ -56,4 +57,4 @@ def _clean(told: traceback.TracebackException | None, seen: set[int]) -> None:
 
 
 def _is_ours(filename: str) -> bool:
-    return filename.startswith((_OURS, "<frozen importlib"))
+    return filename.startswith((_OURS, "<frozen importlib")) or filename == importlib.__file__

@@ -4,8 +4,8 @@ It is started as `python -m meson_runtime.worker ORDERS STREAM BOARD PROJECT STO
 descriptors, the folder of the code bundle, the artifact store.
 
 ORDERS is a SOCK_SEQPACKET socket: the kernel's queue of it is the row of attempts that were handed over. Each message is one
-order, `[number, template | null, order]`, or `[number, template, path]` where an order is too large for a message and lies
-in a file. The worker takes one only when it is free. So what it has not taken, the executor can take back, through the same
+order, `[number, serial, template | null, order]`; a path stands for an order that is too large for a message and lies in a
+file. The template comes along until an attempt with that serial has ended. The worker takes one only when it is free. So what it has not taken, the executor can take back, through the same
 socket: no order is ever in two hands.
 
 STREAM goes both ways, in lines. Up: a letter, the number of the order, what it is:
@@ -80,7 +80,7 @@ class Worker:
         self._board = board
         self._project = project
         self._store = store
-        self._steps: dict[str, Step] = {}
+        self._steps: dict[int, Step] = {}
         self._number = 0
         self._doing = _IDLE
         self._leave = False
@@ -101,6 +101,7 @@ class Worker:
         self._flush_c = _die_with_parent()
         self._outputs = streams.replace(self._send_output)
         os.register_at_fork(after_in_child=self._on_fork)
+        sys.unraisablehook = self._on_unraisable
         signal.signal(signal.SIGTERM, self._on_term)
         os.chdir(self._project)
         home = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
@@ -116,13 +117,13 @@ class Worker:
             self._doing = _REPORTING
             if not size:
                 return
-            number, template, order = loads(str(view[:size], "utf-8"))
+            number, serial, template, order = loads(str(view[:size], "utf-8"))
             if type(order) is str:
                 order = _from_file(order)
             self._number = number
             began = time.time()
             self._board.mark(number, began)
-            result = self._attempt(number, began, template, order)
+            result = self._attempt(number, began, serial, template, order)
             for gathered in self._outputs:
                 gathered.finish()
             self._flush_c(None)
@@ -132,13 +133,15 @@ class Worker:
             self._send(result)
             os.fchdir(home)
 
-    def _attempt(self, number: int, began: float, template: dict[str, Any] | None, order: dict[str, Any]) -> bytes:
+    def _attempt(
+        self, number: int, began: float, serial: int, template: dict[str, Any] | None, order: dict[str, Any]
+    ) -> bytes:
         """Run one attempt, and return the lines that say how it ended."""
         try:
             try:
                 # From here on, a request to stop is an exception.
                 self._doing = _AT_WORK
-                outputs = self._call(template, order)
+                outputs = self._call(serial, template, order)
             finally:
                 self._doing = _REPORTING
         except Cancelled:
@@ -156,12 +159,12 @@ class Worker:
             return b"+ %d %.6f %.6f %s\n" % (number, began, time.time(), outputs.encode())
         return b"- %d %.6f %.6f %s\n" % (number, began, time.time(), _encode(why).encode())
 
-    def _call(self, template: dict[str, Any] | None, order: dict[str, Any]) -> str:
-        step = self._steps.get(order["step"])
+    def _call(self, serial: int, template: dict[str, Any] | None, order: dict[str, Any]) -> str:
+        step = self._steps.get(serial)
         if step is None:
             assert template is not None
             present.begin(self, template["step"], order, self._store)
-            step = self._steps[order["step"]] = Step(template, self._project)
+            step = self._steps[serial] = Step(template, self._project)
         present.begin(self, step.name, order, self._store)
         inputs = order.get("inputs") or {}
         arguments = revive(inputs, self._store) if inputs else inputs
@@ -185,6 +188,11 @@ class Worker:
                     raise OutputError(f"output {name} is declared as artifact and names {value!r}: {error}") from None
         return found
 
+    def _on_unraisable(self, lost: Any) -> None:
+        """Python drops what is raised in a finaliser; of a request to stop nobody needs to hear, for it is repeated."""
+        if lost.exc_type is not Cancelled:
+            sys.__unraisablehook__(lost)
+
     def _on_fork(self) -> None:
         """A step has forked: the child is an ordinary process."""
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -192,8 +200,15 @@ class Worker:
         streams.restore()
 
     def _on_term(self, _number: int, _frame: FrameType | None) -> None:
+        """Somebody asks the process to stop; the executor does so again and again, for a request can get lost.
+
+        It does when it comes just before a call that waits, and when it is raised where Python drops exceptions, as in
+        the finaliser of a file.
+        """
         if self._doing == _AT_WORK:
             present.cancelled = True
+            if _cleans_up():
+                return
             # Handlers run in the main thread, and so does this one.
             if self._sender == threading.get_ident():
                 self._stop_waits = True
@@ -262,6 +277,16 @@ class Worker:
     def _send_output(self, at: float, stream: str, data: bytes) -> None:
         text = _encode(data.decode("utf-8", "replace"))
         self._send(b"> %d %.6f %s %s\n" % (self._number, at, stream.encode(), text.encode()))
+
+
+def _cleans_up() -> bool:
+    """Whether the present code runs because of a request to stop: in a `finally`, an `except`, the end of a `with`."""
+    error = sys.exc_info()[1]
+    while error is not None:
+        if isinstance(error, Cancelled):
+            return True
+        error = error.__context__
+    return False
 
 
 def _exited(error: SystemExit) -> dict[str, Any]:
