@@ -92,5 +92,9 @@ def _load(parse: Callable[[str, str], Marked], text: str, file: str) -> Workflow
 
 
 def dump_yaml(workflow: Workflow) -> str:
-    """A workflow as YAML in the words of people; reading it gives the same workflow, but for the places of its parts."""
+    """A workflow as YAML in the words of people.
+
+    Reading it gives the same workflow, but for the places of its parts. Of a checked workflow the edges that references
+    imply may be left out, which checking adds again.
+    """
     return write_yaml(workflow)

@@ -9,13 +9,17 @@ import yaml
 from meson_core.dsl.documents.reader import NODES
 from meson_core.dsl.documents.yaml_text import is_plain_text
 from meson_core.dsl.policies import step_fields
+from meson_core.errors import UnknownNameError
 from meson_core.resources import parse_size
 from meson_core.spec import model
+from meson_core.spec.plan import compile_plan
+from meson_core.spec.references import Edge, analyse
 from meson_core.spec.shape import Parts, edges_of, shape_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from meson_core.spec.plan import Plan, PlanNode, PlanScope
     from meson_core.spec.shape import Shape
 
 _WIDTH = 110
@@ -23,60 +27,120 @@ _UNITS = {"TB": 10**12, "GB": 10**9, "MB": 10**6, "GiB": 2**30, "MiB": 2**20}
 
 
 def write_yaml(workflow: model.Workflow) -> str:
-    """A workflow as YAML, without the places in which its parts were written first."""
+    """A workflow as YAML, without the places in which its parts were written first.
+
+    Raises:
+        UnknownNameError: a node comes after something that is not beside it.
+    """
+    _check_after(workflow.name, workflow.body)
+    writer = _Writer(compile_plan(workflow))
     return yaml.dump(
-        _workflow(workflow), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH, default_flow_style=False
+        writer.workflow(workflow, writer.plan.scopes[0]),
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=_WIDTH,
+        default_flow_style=False,
     )
+
+
+def _check_after(owner: str, graph: Sequence[model.Node]) -> None:
+    siblings = {node.name for node in graph}
+    for node in graph:
+        for name in node.after:
+            if name not in siblings:
+                msg = f"{owner}: {node.name!r} comes after {name!r}, which is not beside it"
+                raise UnknownNameError(msg, name=name, known=siblings)
+        for _, inner in model.graphs(node):
+            _check_after(node.name, inner)
 
 
 # --- the data of the document -----------------------------------------------------------------------------------------
 
 
-def _workflow(workflow: model.Workflow) -> dict[str, Any]:
-    data: dict[str, Any] = {"name": workflow.name}
-    if workflow.doc:
-        data["doc"] = workflow.doc
-    if workflow.timeout_s is not None:
-        data["timeout"] = _number(workflow.timeout_s)
-    if workflow.params:
-        data["params"] = {name: _parameter(declared) for name, declared in workflow.params.items()}
-    data |= _graph(workflow.body)
-    if workflow.outputs:
-        data["outputs"] = dict(workflow.outputs)
-    return data
+class _Writer:
+    """Writes from the plan, which knows the edges that references make: what a document need not say."""
 
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.implied = analyse(plan).edges
 
-def _parameter(declared: model.Parameter) -> Any:
-    fields = declared.model_dump(mode="json", exclude_defaults=True, exclude={"type", "required", "default"})
-    if declared.required and not fields:
-        return declared.type
-    said: dict[str, Any] = {"type": declared.type}
-    if not declared.required:
-        said["default"] = declared.default
-    elif declared.default is not None:
-        said |= {"default": declared.default, "required": True}
-    return said | fields
+    def workflow(self, workflow: model.Workflow, scope: PlanScope) -> dict[str, Any]:
+        data: dict[str, Any] = {"name": workflow.name}
+        if workflow.doc:
+            data["doc"] = workflow.doc
+        if workflow.timeout_s is not None:
+            data["timeout"] = _number(workflow.timeout_s)
+        if workflow.params:
+            data["params"] = {name: _parameter(declared) for name, declared in workflow.params.items()}
+        data |= self.graph(scope)
+        if workflow.outputs:
+            data["outputs"] = dict(workflow.outputs)
+        return data
 
+    def graph(self, scope: PlanScope) -> dict[str, Any]:
+        """A graph by its shape, where that makes its order and its edges (but for implied ones); else by `after`."""
+        nodes = [self.plan.nodes[node] for node in scope.nodes]
+        shape = shape_of([node.predecessors for node in nodes])
+        if isinstance(shape, Parts) and shape.way != "mesh" and self.is_written_by(shape, nodes):
+            return {shape.way: [self.part(part, nodes) for part in shape.parts]}
+        return {"body": {node.spec.name: self.after(node) | self.node(node) for node in nodes}}
 
-def _graph(graph: Sequence[model.Node]) -> dict[str, Any]:
-    """A graph by its shape, where sequences and parallels make just its edges and its order; else by `after`."""
-    position = {node.name: at for at, node in enumerate(graph)}
-    edges = {(position[name], at) for at, node in enumerate(graph) for name in node.after if name in position}
-    known = all(name in position for node in graph for name in node.after) and len(position) == len(graph)
-    shape = (
-        shape_of([[before for before, after in edges if after == at] for at in range(len(graph))]) if known else None
-    )
-    if shape is not None and edges_of(shape) == edges and list(_leaves(shape)) == list(range(len(graph))):
-        if isinstance(shape, Parts) and shape.way != "mesh":
-            return {shape.way: [_part(part, graph) for part in shape.parts]}
+    def is_written_by(self, shape: Shape, nodes: Sequence[PlanNode]) -> bool:
+        edges = {(before, node.position) for node in nodes for before in node.predecessors}
+        written = edges_of(shape)
+        return (
+            list(_leaves(shape)) == list(range(len(nodes)))
+            and written <= edges
+            and all(
+                Edge(nodes[after].scope, nodes[before].id, nodes[after].id) in self.implied
+                for before, after in edges - written
+            )
+        )
+
+    def part(self, shape: Shape, nodes: Sequence[PlanNode]) -> dict[str, Any]:
         if isinstance(shape, int):
-            return {"body": {graph[0].name: _node(graph[0])}}
-    return {
-        "body": {node.name: {**({"after": list(node.after)} if node.after else {}), **_node(node)} for node in graph}
-    }
+            return {nodes[shape].spec.name: self.node(nodes[shape])}
+        return {shape.way: [self.part(part, nodes) for part in shape.parts]}
+
+    @staticmethod
+    def after(node: PlanNode) -> dict[str, Any]:
+        return {"after": list(node.spec.after)} if node.spec.after else {}
+
+    def node(self, planned: PlanNode) -> dict[str, Any]:
+        node = planned.spec
+        inner = [self.plan.scopes[scope] for scope in planned.scopes]
+        match node:
+            case model.Step():
+                return _step(node) | _policies(node)
+            case model.ForEach():
+                said: dict[str, Any] = {"for_each": _bindings(node.variables)}
+                said |= node.model_dump(
+                    mode="json", exclude_defaults=True, include={"mode", "max_parallel", "max_failed"}
+                )
+                return said | _policies(node) | self.graph(inner[0])
+            case model.Repeat():
+                header: dict[str, Any] = {"until": node.until, "max_iterations": node.max_iterations}
+                if node.carry:
+                    header["carry"] = dict(node.carry)
+                if node.on_exhausted != "continue":
+                    header["on_exhausted"] = node.on_exhausted
+                return {"repeat": header} | _policies(node) | self.graph(inner[0])
+            case model.Choose():
+                ways = zip(node.branches, inner, strict=False)
+                said = {"choose": [{"when": branch.when, **self.graph(scope)} for branch, scope in ways]}
+                if node.otherwise:
+                    otherwise = self.graph(inner[-1])
+                    said["otherwise"] = otherwise.get("body", otherwise)
+                return said | _policies(node)
+            case model.Subworkflow():
+                said = {"subworkflow": self.workflow(node.workflow, inner[0])}
+                if node.inputs:
+                    said["inputs"] = _bindings(node.inputs)
+                return said | _policies(node)
 
 
-def _leaves(shape: Shape) -> Any:
+def _leaves(shape: Shape) -> Iterator[int]:
     if isinstance(shape, int):
         yield shape
     else:
@@ -84,38 +148,16 @@ def _leaves(shape: Shape) -> Any:
             yield from _leaves(part)
 
 
-def _part(shape: Shape, graph: Sequence[model.Node]) -> dict[str, Any]:
-    if isinstance(shape, int):
-        return {graph[shape].name: _node(graph[shape])}
-    return {shape.way: [_part(part, graph) for part in shape.parts]}
-
-
-def _node(node: model.Node) -> dict[str, Any]:
-    match node:
-        case model.Step():
-            return _step(node) | _policies(node)
-        case model.ForEach():
-            said: dict[str, Any] = {"for_each": _bindings(node.variables)}
-            said |= node.model_dump(mode="json", exclude_defaults=True, include={"mode", "max_parallel", "max_failed"})
-            return said | _policies(node) | _graph(node.body)
-        case model.Repeat():
-            header: dict[str, Any] = {"until": node.until, "max_iterations": node.max_iterations}
-            if node.carry:
-                header["carry"] = dict(node.carry)
-            if node.on_exhausted != "continue":
-                header["on_exhausted"] = node.on_exhausted
-            return {"repeat": header} | _policies(node) | _graph(node.body)
-        case model.Choose():
-            said = {"choose": [{"when": branch.when, **_graph(branch.body)} for branch in node.branches]}
-            if node.otherwise:
-                said["otherwise"] = _graph(node.otherwise)
-                said["otherwise"] = said["otherwise"].get("body", said["otherwise"])
-            return said | _policies(node)
-        case model.Subworkflow():
-            said = {"subworkflow": _workflow(node.workflow)}
-            if node.inputs:
-                said["inputs"] = _bindings(node.inputs)
-            return said | _policies(node)
+def _parameter(declared: model.Parameter) -> Any:
+    fields = declared.model_dump(mode="json", exclude_defaults=True, exclude={"type", "required", "default"})
+    if declared.required and declared.default is None and not fields:
+        return declared.type
+    said: dict[str, Any] = {"type": declared.type}
+    if not declared.required:
+        said["default"] = declared.default
+    elif declared.default is not None:
+        said |= {"default": declared.default, "required": True}
+    return said | {rule: _number(bound) if isinstance(bound, float) else bound for rule, bound in fields.items()}
 
 
 def _policies(node: model.Node) -> dict[str, Any]:
