@@ -292,6 +292,8 @@ class Context:
         total = self._machine.total_of((level.node, *prefix))
         if level.kind == "last":
             return self._collect(reference, inner, (*prefix, total - 1), found) if total > 0 else None
+        if total == 0 and self._machine.state_of((level.node, *prefix)) is not State.succeeded:
+            return None  # not chosen, or never begun: nothing is not the same as no items
         return [self._collect(reference, inner, (*prefix, index), found) for index in range(max(0, total))]
 
     def _output(self, reference: Reference, indexes: Indexes) -> Any:
