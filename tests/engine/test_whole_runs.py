@@ -1,0 +1,111 @@
+"""Owns the judgement of whole runs: any workflow, in any order, interrupted or reopened, ends as the reference says."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from meson_core import events as ev
+from meson_core.spec.check import check
+from meson_core.spec.states import RunState, State
+from tests.driving import Driver
+from tests.reference import Behaviour, Failed, Indexes, Names, Path, Result, interpret
+from tests.strategies import Style, compute, workflows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from meson_core.spec.model import Workflow
+
+FAILING = Style(failures=True, size=14, copies=12)
+WORKING = Style(size=14, copies=12)
+SEEDS = st.integers(0, 2**32)
+
+
+def as_written(path: Path, indexes: Indexes, inputs: Mapping[str, Any], attempt: int) -> Names | Failed:
+    """A step fails as often as its inputs say."""
+    return Failed() if attempt <= inputs.get("fails", 0) else compute(inputs)
+
+
+def repaired(path: Path, indexes: Indexes, inputs: Mapping[str, Any], attempt: int) -> Names | Failed:
+    """Its author has found the mistake."""
+    return compute(inputs)
+
+
+def defaults(workflow: Workflow) -> Names:
+    return {name: parameter.default for name, parameter in workflow.params.items()}
+
+
+def drive(workflow: Workflow, behaviour: Behaviour, seed: int) -> Driver:
+    rng = random.Random(seed)
+    return Driver(workflow, defaults(workflow), behaviour, rng, window=rng.randrange(1, 5))
+
+
+def agree(driver: Driver, expected: Result) -> None:
+    found = driver.result()
+    assert found.state == expected.state
+    assert found.states == expected.states
+    assert found.outputs == expected.outputs
+    assert found.results == expected.results
+    for node in driver.plan.nodes:
+        mine = [state for (path, _), state in expected.states.items() if path == node.path]
+        assert driver.machine.counts(node.id) == [mine.count(state) for state in State]
+
+
+@settings(max_examples=150, deadline=None)
+@given(workflow=workflows(WORKING), seed=SEEDS)
+def test_what_works_gives_what_it_should(workflow: Workflow, seed: int) -> None:
+    workflow = check(workflow)
+    driver = drive(workflow, as_written, seed)
+    assert driver.run() is RunState.succeeded
+    agree(driver, interpret(workflow, defaults(workflow), as_written))
+
+
+@settings(max_examples=150, deadline=None)
+@given(workflow=workflows(FAILING), seed=SEEDS)
+def test_what_fails_ends_as_it_should(workflow: Workflow, seed: int) -> None:
+    workflow = check(workflow)
+    driver = drive(workflow, as_written, seed)
+    driver.run()
+    agree(driver, interpret(workflow, defaults(workflow), as_written))
+
+
+@settings(max_examples=100, deadline=None)
+@given(workflow=workflows(FAILING), seed=SEEDS)
+def test_an_interrupted_run_ends_as_the_uninterrupted_one(workflow: Workflow, seed: int) -> None:
+    workflow = check(workflow)
+    driver = drive(workflow, as_written, seed)
+    driver.run(crashes=25)
+    agree(driver, interpret(workflow, defaults(workflow), as_written))
+    assert len(driver.executed) == len(set(driver.executed)), "an attempt was executed twice"
+
+
+@settings(max_examples=150, deadline=None)
+@given(workflow=workflows(FAILING), seed=SEEDS)
+def test_a_repaired_run_ends_as_if_it_had_never_failed(workflow: Workflow, seed: int) -> None:
+    workflow = check(workflow)
+    driver = drive(workflow, as_written, seed)
+    driver.run()
+    driver.behaviour = repaired
+    driver.reopen(ev.Selection(failed=True))
+    driver.run(crashes=5)
+    agree(driver, interpret(workflow, defaults(workflow), repaired))
+    assert len(driver.executed) == len(set(driver.executed)), "an attempt number was used twice"
+
+
+@settings(max_examples=100, deadline=None)
+@given(workflow=workflows(WORKING), seed=SEEDS, which=st.lists(st.integers(0, 1000), min_size=1, max_size=4))
+def test_doing_a_part_again_changes_nothing(workflow: Workflow, seed: int, which: list[int]) -> None:
+    workflow = check(workflow)
+    driver = drive(workflow, as_written, seed)
+    driver.run()
+    instances = sorted(driver.states)
+    chosen = [instances[number % len(instances)] for number in which]
+    nodes = tuple(instance[0] for instance in chosen[1::2])
+    driver.reopen(ev.Selection(instances=tuple(chosen[::2]), nodes=nodes))
+    driver.run(crashes=5)
+    agree(driver, interpret(workflow, defaults(workflow), as_written))
+    assert len(driver.executed) == len(set(driver.executed)), "an attempt number was used twice"
