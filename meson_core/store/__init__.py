@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from meson_core.store.lease import Holder, Lease
     from meson_core.store.store import Store, open_store
+    from meson_core.store.upgrading import upgrade
     from meson_core.store.wake import Subscription, Topic
 
-__all__ = ["Holder", "Lease", "Store", "Subscription", "Topic", "open_store"]
+__all__ = ["Holder", "Lease", "Store", "Subscription", "Topic", "open_store", "upgrade"]
 
 _HOME = {
     "Holder": "lease",
@@ -19,6 +20,7 @@ _HOME = {
     "Subscription": "wake",
     "Topic": "wake",
     "open_store": "store",
+    "upgrade": "upgrading",
 }
 
 

@@ -154,5 +154,7 @@ def explain(path: Path, error: sqlite3.Error | None) -> StoreError:
                 f"{place} is held by another process for too long: {told}",
                 hint="see whether a backup or another tool has it open, and try again",
             )
+        case sqlite3.SQLITE_ERROR if told.startswith("no such "):
+            return StoreCorruptError(f"{place} is not whole: {told}", hint=_RESTORE)
         case _:
             return StoreError(f"{place} refused: {told}")

@@ -27,6 +27,11 @@ def create_schema(connection: Connection) -> None:
     connection.execute(insert(_version).values(version_num=HEAD))
 
 
+def found_version(connection: Connection) -> str:
+    """The revision of the tables that are there."""
+    return str(connection.execute(select(_version.c.version_num)).scalar())
+
+
 def check_version(connection: Connection, place: str) -> None:
     """See that the tables are of the version that this program knows.
 
@@ -37,15 +42,24 @@ def check_version(connection: Connection, place: str) -> None:
     Raises:
         StoreVersionError: an older or newer one.
     """
-    found = connection.execute(select(_version.c.version_num)).scalar()
+    found = found_version(connection)
     if found == HEAD:
         return
-    if found in REVISIONS:
-        raise StoreVersionError(
-            f"{place} has the tables of an earlier version of Meson ({found}; this one needs {HEAD})",
-            hint="stop what uses it, and run `mesonctl db upgrade`; its data is kept",
-        )
+    refuse_unknown(found, place)
     raise StoreVersionError(
-        f"{place} has the tables of a later version of Meson ({found}; this one knows {HEAD})",
-        hint="install the version of Meson that wrote it, or a later one",
+        f"{place} has the tables of an earlier version of Meson ({found}; this one needs {HEAD})",
+        hint="stop what uses it, and run `mesonctl db upgrade`; its data is kept",
     )
+
+
+def refuse_unknown(found: str, place: str) -> None:
+    """Refuse tables that only a later version of this program can have made.
+
+    Raises:
+        StoreVersionError: they are such.
+    """
+    if found not in REVISIONS:
+        raise StoreVersionError(
+            f"{place} has the tables of a later version of Meson ({found}; this one knows {HEAD})",
+            hint="install the version of Meson that wrote it, or a later one",
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,13 +17,12 @@ from meson_core.spec.states import RunState, State
 from meson_core.store.records import Commit, RunCommit
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from meson_core.events import AnyEvent
     from meson_core.spec.plan import Instance
     from meson_core.store.lease import Lease
     from meson_core.store.store import Store
 
+_ROOT = Path(__file__).parents[2]
 NOW = 1_800_000_000.0
 
 
@@ -117,4 +117,5 @@ def python(code: str, *args: str | Path) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        cwd=_ROOT,
     )

@@ -1,0 +1,1 @@
+"""Owns how tables of one version become those of the next; a revision that was released is never changed."""

@@ -1,0 +1,1 @@
+"""Owns the revisions, one file each; `meson_core.store.versions.REVISIONS` lists them."""
