@@ -46,7 +46,7 @@ def summarise(project: Project, client: Client, run_id: str, left: Left, *, as_j
     """
     row = client.run(run_id)
     tree = client.tree(run_id)
-    following = _next(project, row)
+    following = next_commands(project, row)
     if as_json:
         print_json(report(client, row, tree, following))
     else:
@@ -83,7 +83,7 @@ def report(client: Client, row: RunRow, tree: RunTree, following: list[tuple[str
     }
 
 
-def _next(project: Project, row: RunRow) -> list[tuple[str, str]]:
+def next_commands(project: Project, row: RunRow) -> list[tuple[str, str]]:
     """What a person may want to do now, and the command that does it."""
     run = row.run_id
     if row.state is RunState.succeeded:
@@ -115,11 +115,12 @@ def _tell(client: Client, row: RunRow, tree: RunTree, left: Left, following: lis
     else:
         line.append("is drained: nothing of it runs" if left == "drained" else "goes on without us")
     out.print(line.append(f"  run {row.run_id}", style="dim"), soft_wrap=True)
-    for told in [*_amiss(client, row, tree), *_results(row), *_commands(following)]:
+    for told in [*amiss(client, row, tree), *results(row), *commands(following)]:
         out.print(told, soft_wrap=True)
 
 
-def _amiss(client: Client, row: RunRow, tree: RunTree) -> list[Text]:
+def amiss(client: Client, row: RunRow, tree: RunTree) -> list[Text]:
+    """A line for each step that has not gone well."""
     from rich.text import Text
 
     found = []
@@ -141,7 +142,8 @@ def _amiss(client: Client, row: RunRow, tree: RunTree) -> list[Text]:
     return found
 
 
-def _results(row: RunRow) -> list[Text]:
+def results(row: RunRow) -> list[Text]:
+    """A line for each output of the workflow."""
     from rich.text import Text
 
     results = row.results or {}
@@ -152,7 +154,8 @@ def _results(row: RunRow) -> list[Text]:
     ]
 
 
-def _commands(following: list[tuple[str, str]]) -> list[Text]:
+def commands(following: list[tuple[str, str]]) -> list[Text]:
+    """A line for each thing to do next."""
     from rich.text import Text
 
     width = max((len(what) for what, _ in following), default=0)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from meson_core.client.client import Client, connect
     from meson_core.client.code_bundle import CodeBundle, bundle, locate
-    from meson_core.client.records import Attempt, Context, LogLine, RunTree, StepInstance, TreeNode, Why
+    from meson_core.client.records import Attempt, Context, LogLine, RunTree, StepInstance, Submitted, TreeNode, Why
 
 _HOME = {
     "Attempt": "records",
@@ -21,6 +21,7 @@ _HOME = {
     "LogLine": "records",
     "RunTree": "records",
     "StepInstance": "records",
+    "Submitted": "records",
     "TreeNode": "records",
     "Why": "records",
     "bundle": "code_bundle",
@@ -36,6 +37,7 @@ __all__ = [
     "LogLine",
     "RunTree",
     "StepInstance",
+    "Submitted",
     "TreeNode",
     "Why",
     "bundle",

@@ -14,7 +14,7 @@ from meson_core.client import asking, following, names
 from meson_core.client.code_bundle import CODE, CodeBundle, bundle
 from meson_core.client.progress import Estimate
 from meson_core.client.reasons import counts_of, explain, note_of
-from meson_core.client.records import Attempt, Context, RunTree, StepInstance, TreeNode, Why
+from meson_core.client.records import Attempt, Context, RunTree, StepInstance, Submitted, TreeNode, Why
 from meson_core.errors import ConflictError
 from meson_core.events import Selection
 from meson_core.settings import find_root, read_settings
@@ -24,6 +24,7 @@ from meson_core.spec.parameters import bind_parameters
 from meson_core.spec.plan import compile_plan
 from meson_core.spec.states import State
 from meson_core.store import open_store
+from meson_core.store.records import InstanceRow
 from meson_core.store.wishes import Plain, Retry, Send, Settle, Skip, Start, Step
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from meson_core.client.records import LogLine
     from meson_core.spec.plan import Instance, Plan
     from meson_core.spec.states import RunState
-    from meson_core.store.records import EmittedRow, InstanceRow, LinkRow, LogRow, RunRow, SampleRecord
+    from meson_core.store.records import EmittedRow, LinkRow, LogRow, RunRow, SampleRecord
     from meson_core.store.store import Store
     from meson_core.store.wishes import WishBody, WishKind
 
@@ -114,6 +115,15 @@ class Client:
         """
         states = (state,) if isinstance(state, str) else state
         return self.store.runs(states=states, workflow=workflow, after=after, limit=limit)
+
+    def submitted(self) -> list[Submitted]:
+        """Runs of this cell that have been wished for and that no orchestrator has begun yet, the latest first."""
+        found = []
+        for wish in reversed(self.store.wishes(cell=self.cell)):
+            if isinstance(wish.body, Start):
+                name = msgspec.json.decode(self.store.definition(wish.body.workflow))["name"]
+                found.append(Submitted(wish.run_id, name, wish.body.owner or wish.by, wish.at))
+        return found
 
     def run(self, run: str) -> RunRow:
         """One run.
@@ -215,6 +225,18 @@ class Client:
         node = None if step is None else names.find_node(plan, step)
         found = self.store.instances(row.run_id, node=node, prefix=prefix, states=states, after=after, limit=limit)
         return [_instance(plan, each) for each in found]
+
+    def instance(self, run: str, instance: Instance) -> StepInstance:
+        """One step instance or composite node; one of which nothing is known yet waits.
+
+        Raises:
+            NotFoundError: there can be no such instance.
+        """
+        row = self.run(run)
+        plan = self._plan_of(row)
+        names.check_instance(plan, instance)
+        found = self.store.instance(row.run_id, instance)
+        return _instance(plan, found or InstanceRow(instance[0], instance, State.waiting, 0, ""))
 
     def attempts(self, run: str, instance: Instance) -> list[Attempt]:
         """All attempts of one instance that have begun or ended, the first one first."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from meson_core.errors import NotFoundError, UnknownNameError, nearest
+from meson_core.errors import ConflictError, NotFoundError, UnknownNameError, nearest
 
 if TYPE_CHECKING:
     from meson_core.spec.plan import Instance, Plan
@@ -27,6 +27,7 @@ def find_run(store: Store, ref: str) -> RunRow:
 
     Raises:
         NotFoundError: no run, or several, could be meant.
+        ConflictError: it has been submitted, and is none yet.
     """
     if ref == LAST:
         latest = store.runs(limit=1)
@@ -39,6 +40,12 @@ def find_run(store: Store, ref: str) -> RunRow:
     if found:
         shown = ", ".join(run.run_id for run in found[:_SHOWN]) + (", …" if len(found) > _SHOWN else "")
         raise NotFoundError(f"{ref!r} is the beginning of several runs: {shown}", hint="type more of the id")
+    submitted = [wish.run_id for wish in store.wishes() if wish.what == "start" and ref and wish.run_id.startswith(ref)]
+    if submitted:
+        raise ConflictError(
+            f"run {submitted[0]} is submitted, and nobody has begun it yet",
+            hint="it begins with the next orchestrator of this project: mesonctl serve",
+        )
     close = nearest(ref, (run.run_id for run in store.runs(limit=200)))
     hint = f"did you mean {close!r}?" if close else "list them: mesonctl runs"
     raise NotFoundError(f"there is no run {ref!r} in this store", hint=hint)

@@ -123,6 +123,19 @@ class RunTree(msgspec.Struct, frozen=True):
     nodes: tuple[TreeNode, ...]
 
 
+class Submitted(msgspec.Struct, frozen=True):
+    """A run that has been wished for and that no orchestrator has begun yet.
+
+    Args:
+        at: when it was wished for.
+    """
+
+    run_id: str
+    workflow: str
+    owner: str
+    at: float
+
+
 class Why(msgspec.Struct, frozen=True):
     """Why a step is not done.
 
