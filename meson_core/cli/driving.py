@@ -50,10 +50,10 @@ def drive(project: Project, client: Client, view: View, begin: Callable[[], str]
     try:
         return asyncio.run(_Driver(project, client, view, begin).drive())
     except BaseExceptionGroup as group:
-        raise _only(group) from None
+        raise only_one(group) from None
 
 
-def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def only_one(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The one error of ours in a group, or else the group."""
     ours, others = group.split(MesonError)
     while ours is not None and others is None and len(ours.exceptions) == 1:
