@@ -277,6 +277,7 @@ class Orchestrator:
 
     def _adopt(self, run: ActiveRun) -> list[Kill]:
         """Go on with a run as its log leaves it; the answer is what is to be killed."""
+        logger.info("run %s of %s goes on", run.run_id, run.definition.plan.workflow.name)
         self._runs[run.run_id] = run
         if run.machine.run_state is RunState.paused:
             self._placer.pause(run.run_id)
@@ -286,6 +287,7 @@ class Orchestrator:
         return kills
 
     def _on_ended(self, run: ActiveRun, state: RunState) -> None:
+        logger.info("run %s has ended: %s", run.run_id, state.value)
         for future in self._ends.pop(run.run_id, ()):
             if not future.done():
                 future.set_result(state)

@@ -146,6 +146,7 @@ class Wishes:
             owner=run.owner,
         )
         self._feeder.feed(run, created)
+        logger.info("run %s of %s begins, wished for by %s", run.run_id, workflow.name, run.owner)
         return {"run_id": run.run_id}
 
     def _cancel(self, wish: Wish, _: wishes.Plain) -> Any:
