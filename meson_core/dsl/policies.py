@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from meson_core.dsl.durations import parse_duration
+from meson_core.dsl.words import NODE_POLICIES
 from meson_core.errors import SpecError, UnknownNameError, Where
 from meson_core.resources import CPUS, DISK, GPUS, MEMORY, parse_size
 from meson_core.spec.states import FailureMode, Join
 
-#: Words about the resources of a step.
-_RESOURCES = ("cpus", "memory", "disk", "gpus", "resources", "where")
-#: Words that any step takes, in the order in which documents write them.
-STEP_POLICIES = (*_RESOURCES, "retries", "timeout", "grace", "join", "on_failure", "priority", "isolate")
-#: Words that any node takes.
-NODE_POLICIES = ("join", "on_failure")
-
 _DEFAULT_PLATFORM_RETRIES = 3
-
-
-def check_words(given: Iterable[str], known: Iterable[str], owner: str, where: Where | None) -> None:
-    """Refuse a word that is not known, with the nearest one that is.
-
-    Raises:
-        UnknownNameError: such a word.
-    """
-    words = tuple(known)
-    for word in given:
-        if word not in words:
-            msg = f"{owner}: there is no option {word!r}"
-            raise UnknownNameError(msg, name=word, known=words, where=where)
 
 
 def step_fields(said: Mapping[str, Any], owner: str, where: Where | None) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from meson_core.dsl import signatures
 from meson_core.dsl.compose import Node
 from meson_core.dsl.names import checked_name, expect, shown
 from meson_core.dsl.places import here
-from meson_core.dsl.policies import STEP_POLICIES, check_words
 from meson_core.dsl.values import Reference, Value, is_symbolic
+from meson_core.dsl.words import STEP_POLICIES, check_words
 from meson_core.errors import SpecError, UnknownNameError, Where, WrongTypeError
 
 if TYPE_CHECKING:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 @given(piece=pieces())
+@settings(deadline=None)
 def test_operators_lists_and_verbs_give_the_same_spec(piece: Piece) -> None:
     for named in (True, False):
         operators, *others = (
@@ -40,6 +41,7 @@ def test_operators_lists_and_verbs_give_the_same_spec(piece: Piece) -> None:
 
 
 @given(piece=pieces())
+@settings(deadline=None)
 def test_documents_give_the_same_spec(piece: Piece) -> None:
     document = as_document("w", piece)
     authored = without_places(build(by_operators(named=True).workflow("w", piece)))
@@ -49,6 +51,7 @@ def test_documents_give_the_same_spec(piece: Piece) -> None:
 
 
 @given(piece=pieces())
+@settings(deadline=None)
 def test_a_workflow_that_was_written_as_yaml_reads_the_same(piece: Piece) -> None:
     spec = build(by_operators(named=True).workflow("w", piece))
 
@@ -56,7 +59,7 @@ def test_a_workflow_that_was_written_as_yaml_reads_the_same(piece: Piece) -> Non
 
 
 @given(spec=workflows())
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_any_workflow_survives_yaml_and_json(spec: Workflow) -> None:
     """Also checked ones, whose edges are complete, and which no author wrote."""
     checked = check(spec)

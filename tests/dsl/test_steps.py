@@ -9,7 +9,7 @@ import pytest
 
 from meson_core import Artifact, Retry, for_each, kind, param, step, workflow
 from meson_core.dsl.build import build
-from meson_core.errors import OutOfScopeError, SpecError, UnknownNameError, WrongTypeError
+from meson_core.errors import InvalidWorkflowError, OutOfScopeError, SpecError, UnknownNameError, WrongTypeError
 from meson_core.spec.check import check
 from meson_core.spec.model import Constant, Expression, Resources, Step
 from meson_core.spec.model import Retry as SpecRetry
@@ -157,7 +157,6 @@ def test_an_argument_without_a_value_is_told_with_its_line() -> None:
             "input",
         ),
         (lambda: kind("shell", name="x", outputs={"y": set}), WrongTypeError, "its output 'y' is set", "use bool, int"),
-        (lambda: kind("shell", name="x", outputs={"y": "flot"}), WrongTypeError, "'flot' is not a type", "'float'"),
         (lambda: kind("shell", name="x", outputs=_LIST), WrongTypeError, "outputs must be a mapping", '{"rows": int}'),
         (lambda: kind(_NUMBER, name="x"), WrongTypeError, "the step kind must be a text, got 3", None),
     ],
@@ -172,6 +171,13 @@ def test_a_mistake_is_told_where_it_is_written(
     assert (hint or "") in (caught.value.hint or "")
     assert caught.value.where is not None
     assert caught.value.where.file == __file__
+
+
+def test_a_type_that_there_is_not_is_found_by_the_check() -> None:
+    with pytest.raises(InvalidWorkflowError, match="'flot' is not a type") as caught:
+        check(build(workflow("w", kind("shell", name="x", outputs={"y": "flot"}))))
+
+    assert caught.value.problems[0].hint == "did you mean 'float'?"
 
 
 def test_a_type_that_does_not_fit_is_found_by_the_check() -> None:

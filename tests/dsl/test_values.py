@@ -6,7 +6,7 @@ import operator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meson_core import expr, kind, param
@@ -86,6 +86,7 @@ _trees = st.recursive(
 
 
 @given(tree=_trees, values=st.tuples(*(st.integers(1, 9) for _ in "abc")))
+@settings(deadline=None)
 def test_the_text_means_what_the_operators_would_have_computed(tree: Any, values: tuple[int, int, int]) -> None:
     """A missing parenthesis would give another number."""
     known = dict(zip("abc", values, strict=True))

@@ -12,6 +12,7 @@ from meson_core.dsl.documents.parts import Part, in_order, in_parallel, in_seque
 from meson_core.dsl.durations import parse_duration
 from meson_core.dsl.names import expect, shown
 from meson_core.dsl.values import as_value, expr, is_symbolic, text_of
+from meson_core.dsl.words import NODE_POLICIES, STEP_POLICIES, check_words
 from meson_core.errors import (
     AuthoringError,
     InvalidWorkflowError,
@@ -30,12 +31,12 @@ if TYPE_CHECKING:
 _NOTATIONS = ("sequence", "parallel")
 _GRAPH = ("body", *_NOTATIONS)
 _WORKFLOW = ("name", "format", "doc", "params", "outputs", "timeout", "timeout_s", "source", *_GRAPH)
-_NODE = ("after", *policies.NODE_POLICIES, "source")
+_NODE = ("after", *NODE_POLICIES, "source")
 #: Words of a step besides resources and policies; all others are options of its kind.
 STEP_WORDS = ("kind", "options", "inputs", "input_types", "outputs", "doc", "after", "source")
 #: The word that tells what a node is → all words that it may have.
 NODES: dict[str, tuple[str, ...]] = {
-    "kind": (*STEP_WORDS, *policies.STEP_POLICIES),
+    "kind": (*STEP_WORDS, *STEP_POLICIES),
     "for_each": ("for_each", "mode", "max_parallel", "max_failed", *_NODE, *_GRAPH),
     "repeat": ("repeat", *_NODE, *_GRAPH),
     "choose": ("choose", "otherwise", *_NODE),
@@ -95,7 +96,7 @@ class _Reader:
     def check_words(self, item: Marked, known: tuple[str, ...], owner: str) -> None:
         for word in self.mapping(item, owner):
             with self.collecting():
-                policies.check_words([word], known, owner, self.where(item, word))
+                check_words([word], known, owner, self.where(item, word))
 
     # --- workflows ----------------------------------------------------------------------------------------------------
 
@@ -233,7 +234,7 @@ class _Reader:
         else:
             self.check_words(item, NODES[sort], owner)
             with self.collecting():
-                data |= policies.node_fields(self.plain(words, policies.NODE_POLICIES), owner, place)
+                data |= policies.node_fields(self.plain(words, NODE_POLICIES), owner, place)
             make = {
                 "for_each": self.for_each,
                 "repeat": self.repeat,
@@ -281,7 +282,7 @@ class _Reader:
         with self.collecting():
             if "inputs" in words:
                 data["inputs"] = self.bindings(words["inputs"], f"{owner}: input")
-        for word in policies.STEP_POLICIES:
+        for word in STEP_POLICIES:
             with self.collecting():
                 if word in words:
                     self.merge(data, policies.step_fields({word: words[word].plain}, owner, self.where(item, word)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from meson_core.spec.shape import Shape
 
 _WIDTH = 110
+_BREAKS = re.compile("[\r\x85\u2028\u2029]")
 _UNITS = {"TB": 10**12, "GB": 10**9, "MB": 10**6, "GiB": 2**30, "MiB": 2**20}
 
 
@@ -168,7 +170,7 @@ def _step(step: model.Step) -> dict[str, Any]:
     said: dict[str, Any] = {"kind": step.kind}
     if step.doc:
         said["doc"] = step.doc
-    words = (*NODES["kind"], "node", "name")
+    words = {*NODES["kind"], *NODES, "node", "name"}
     said |= {word: value for word, value in step.options.items() if word not in words}
     hidden = {word: value for word, value in step.options.items() if word in words}
     if hidden:
@@ -260,8 +262,12 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
-    style = "|" if "\n" in text.strip("\n") and not text.startswith((" ", "\n", "\t")) else None
-    if style is None and not is_plain_text(text):
+    style = None
+    if _BREAKS.search(text):
+        style = '"'  # in other styles they would be read as spaces
+    elif "\n" in text.strip("\n") and not text.startswith((" ", "\n", "\t")):
+        style = "|"
+    elif not is_plain_text(text):
         style = "'"
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
