@@ -128,6 +128,8 @@ class StepContext(Protocol):
     job_key: str
     #: The external id that an earlier attempt of this job remembered, or None.
     remembered: str | None
+    #: URI of a folder that all steps of the run share and that is deleted at its end.
+    scratch: str
 
     def progress(self, fraction: float | None, message: str | None = None) -> None:
         """Percent complete as 0..1 and a status message; cheap to call often."""
@@ -156,7 +158,7 @@ class StepContext(Protocol):
     async def put(self, path: Path, *, name: str | None = None, media: str | None = None) -> JsonObject:
         """Store a file by content and return its artifact value."""
 
-    def secret(self, name: str) -> str:
+    async def secret(self, name: str) -> str:
         """A secret, resolved on this machine, never written down."""
 
 

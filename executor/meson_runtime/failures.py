@@ -13,9 +13,14 @@ _MAX_MESSAGE = 2000
 _OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
-def describe(error: BaseException) -> dict[str, Any]:
-    """An exception as a failure object: one line, and the traceback."""
-    return {"reason": "exception", "message": headline(error), "traceback": clean_traceback(error)}
+def describe(error: BaseException, ours: tuple[str, ...] = ()) -> dict[str, Any]:
+    """An exception as a failure object: one line, and the traceback.
+
+    Args:
+        error: what the step raised.
+        ours: further folders whose frames the author is not to see.
+    """
+    return {"reason": "exception", "message": headline(error), "traceback": clean_traceback(error, ours)}
 
 
 def headline(error: BaseException) -> str:
@@ -30,11 +35,11 @@ def headline(error: BaseException) -> str:
     return line if len(line) <= _MAX_MESSAGE else line[: _MAX_MESSAGE - 1] + "…"
 
 
-def clean_traceback(error: BaseException) -> str:
+def clean_traceback(error: BaseException, ours: tuple[str, ...] = ()) -> str:
     """The traceback without the frames of Meson and of Python's import machinery, chained exceptions included."""
     try:
         told = traceback.TracebackException.from_exception(error)
-        _clean(told, set())
+        _clean(told, set(), (_OURS, "<frozen importlib", *ours))
         text = "".join(told.format())
     except Exception as broken:  # noqa: BLE001 - as above: what is known is told
         return f"{headline(error)}\n(its traceback cannot be shown: {broken!r})\n"
@@ -44,17 +49,15 @@ def clean_traceback(error: BaseException) -> str:
     return text
 
 
-def _clean(told: traceback.TracebackException | None, seen: set[int]) -> None:
+def _clean(told: traceback.TracebackException | None, seen: set[int], ours: tuple[str, ...]) -> None:
     if told is None or id(told) in seen:
         return
     seen.add(id(told))
-    told.stack[:] = [frame for frame in told.stack if not _is_ours(frame.filename)]
-    _clean(told.__cause__, seen)
-    _clean(told.__context__, seen)
+    told.stack[:] = [
+        frame for frame in told.stack if not frame.filename.startswith(ours) and frame.filename != importlib.__file__
+    ]
+    _clean(told.__cause__, seen, ours)
+    _clean(told.__context__, seen, ours)
     group: list[traceback.TracebackException] = getattr(told, "exceptions", None) or []
     for part in group:
-        _clean(part, seen)
-
-
-def _is_ours(filename: str) -> bool:
-    return filename.startswith((_OURS, "<frozen importlib")) or filename == importlib.__file__
+        _clean(part, seen, ours)

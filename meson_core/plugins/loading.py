@@ -44,6 +44,7 @@ def load_plugins(
     distribution: str | None = None,
     trace: Callable[[str], object] | None = None,
     found: Iterable[Found] | None = None,
+    quiet: bool = True,
 ) -> Plugins:
     """Import the installed plugins and ask each what it declares.
 
@@ -55,6 +56,7 @@ def load_plugins(
         distribution: only the plugins of this distribution are needed.
         trace: gets a line for each call of a hook.
         found: the installed plugins, when they need not be looked for.
+        quiet: keep what they print from this process's output; it is all of the process's output, from any thread.
     """
     candidates = list(find() if found is None else found)
     namesakes: dict[str, list[PluginInfo]] = defaultdict(list)
@@ -75,7 +77,7 @@ def load_plugins(
         elif (only is None or plugin.name in only) and (
             distribution is None or same_distribution(plugin.distribution, distribution)
         ):
-            info, answer = _load(plugin, trace)
+            info, answer = _load(plugin, trace, quiet=quiet)
         else:
             info = _info(plugin, PluginState.idle)
         listing.append(info)
@@ -128,7 +130,9 @@ def _gather(listing: list[PluginInfo], answers: list[dict[str, Sequence[Any]]]) 
 # --- one plugin ---------------------------------------------------------------------------------------------------
 
 
-def _load(plugin: Found, trace: Callable[[str], object] | None) -> tuple[PluginInfo, dict[str, Sequence[Any]]]:
+def _load(
+    plugin: Found, trace: Callable[[str], object] | None, *, quiet: bool
+) -> tuple[PluginInfo, dict[str, Sequence[Any]]]:
     """Import a plugin and ask it, come what may."""
     state, error, details = PluginState.loaded, None, None
     hooks: list[str] = []
@@ -137,7 +141,10 @@ def _load(plugin: Found, trace: Callable[[str], object] | None) -> tuple[PluginI
     output = io.StringIO()
     began = time.perf_counter()
     try:
-        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        with contextlib.ExitStack() as stack:
+            if quiet:
+                stack.enter_context(contextlib.redirect_stdout(output))
+                stack.enter_context(contextlib.redirect_stderr(output))
             manager = pluggy.PluginManager(hookspecs.PROJECT)
             manager.add_hookspecs(hookspecs)
             hooks.extend(_guarded(f"importing {plugin.entry_point.value}", lambda: _register(manager, plugin)))

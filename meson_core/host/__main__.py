@@ -1,0 +1,66 @@
+"""Owns the host's process: `python -m meson_core.host`, started by an executor with a socket that it inherits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import NoReturn
+
+from meson_core.host import streams
+from meson_core.host.attempts import VERSION, Attempts
+from meson_core.host.kinds import Kinds
+from meson_core.host.link import Link
+from meson_runtime.artifacts import FileStore
+
+#: Blocking calls at once; further ones wait.
+_THREADS = 32
+
+
+def main() -> NoReturn:
+    """Serve the executor until it says to leave, or has gone."""
+    handle = os.environ.pop("MESON_HOST_FD", "")
+    if not handle.isdigit():
+        sys.exit("this is a part of Meson's executor, which starts it; there is nothing to be done with it by hand")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.stdout, sys.stderr = streams.Output(sys.stdout), streams.Output(sys.stderr)
+    logging.basicConfig(level=logging.INFO, handlers=[streams.Handler()])
+    artifacts = os.environ.get("MESON_ARTIFACTS")
+    asyncio.run(_serve(socket.socket(fileno=int(handle)), FileStore(artifacts) if artifacts else None))
+    _leave(0)
+
+
+async def _serve(sock: socket.socket, artifacts: FileStore | None) -> None:
+    done = asyncio.Event()
+    threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="call")
+    async with asyncio.TaskGroup() as tasks:
+        attempts = Attempts(tasks, Kinds(), threads, artifacts, done.set)
+        link = attempts.link = Link(attempts.on_message, _alone)
+        await link.open(sock)
+        link.send("ready", v=VERSION)
+        await done.wait()
+    await link.close()
+
+
+def _alone(reason: str) -> None:
+    """The executor has gone, so leave as if killed.
+
+    Steps are not cancelled: they would kill their outside jobs, which the next attempts are to find again.
+    """
+    sys.stderr.write(f"{reason}\n")
+    _leave(1)
+
+
+def _leave(code: int) -> NoReturn:
+    """End now: threads in blocking calls would be waited for."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()
