@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from meson_core.engine import RunMachine
-from tests.engine.worlds import TROUBLE, WORKING, World, random_plan
+from tests.engine.worlds import TROUBLE, WORKING, World, live, random_plan
 
 WHICH = st.integers(0, 10_000)
 
@@ -77,15 +77,7 @@ TestAnything.settings = settings(max_examples=150, stateful_step_count=60, deadl
 @pytest.mark.parametrize("seed", range(40))
 def test_long_lives(seed: int) -> None:
     """Longer runs than Hypothesis makes, with everything that may happen in them."""
-    rng = random.Random(seed)
-    world = World(random_plan(rng, size=20, depth=3), window=rng.randrange(1, 6))
-    for _ in range(150):
-        if world.ended and rng.randrange(3):
-            kind = "reopen"
-        else:
-            kind = rng.choice(WORKING) if rng.randrange(5) else rng.choice(TROUBLE)
-        if kind not in ("cancel", "time_out") or not rng.randrange(4):
-            world.happen(kind, rng.randrange(10_000))
+    world = live(random.Random(seed), size=20, steps=200)
     world.finish()
     world.check_replay()
     assert len(world.log) > 20

@@ -35,12 +35,14 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Iterator
 
-#: What may happen. Those of the second line are as likely as all others together, or little would ever be done.
+#: What may happen.
 WORKING = ("place", "start", "succeed", "answer", "fire")
 TROUBLE = (
     "fail", "give_back", "lose", "find", "fence", "kill", "intend", "remember", "again", "not_evaluated",
     "pause", "resume", "cancel", "time_out", "reopen", "skip", "hold", "release", "settle", "send", "restart",
 )  # fmt: skip
+#: Of these a few are enough.
+SELDOM = ("cancel", "time_out", "skip", "hold", "pause", "not_evaluated")
 
 
 # --- workflows of any shape, without values -------------------------------------------------------------------------
@@ -52,7 +54,7 @@ def random_plan(rng: random.Random, size: int = 10, depth: int = 3) -> Plan:
 
     def graph(level: int) -> tuple[Node, ...]:
         nodes: list[Node] = []
-        for _ in range(rng.randrange(1, 4)):
+        for _ in range(rng.randrange(1, 4) if level else size):
             if left[0] <= 0 and nodes:
                 break
             left[0] -= 1
@@ -99,6 +101,18 @@ class Physical:
     started: bool = False
     lost: bool = False
     killed: bool = False
+
+
+def live(rng: random.Random, size: int, steps: int) -> World:
+    """So many things happen to a random run; what would bring it to an early end happens seldom."""
+    world = World(random_plan(rng, size), window=rng.randrange(1, 5))
+    for _ in range(steps):
+        kind = rng.choice(WORKING) if rng.randrange(3) else rng.choice(TROUBLE)
+        if world.ended and rng.randrange(3):
+            kind = "reopen"
+        if kind not in SELDOM or not rng.randrange(6):
+            world.happen(kind, rng.randrange(10_000))
+    return world
 
 
 class World:
