@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from meson_core.graph.marks import SIGNS
 from meson_core.graph.reduction import reduced
-from meson_core.graph.words import detail_of, signature_of, tally_of
+from meson_core.graph.words import detail_of, one_line, signature_of, tally_of
 from meson_core.spec.plan import is_branching
 from meson_core.spec.shape import shape_of
 
@@ -115,7 +115,7 @@ class _Tree:
             inner = self.plan.scopes[scope]
             if is_branching(node):
                 branch_lead, branch_below = _LAST if number == len(node.scopes) else _OTHER
-                yield Row(below + branch_lead, inner.label, "", None)
+                yield Row(below + branch_lead, one_line(inner.label), "", None)
                 yield from self.scope(inner, below + branch_below)
             else:
                 yield from self.scope(inner, below)

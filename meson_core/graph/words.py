@@ -25,8 +25,17 @@ _TOLD = (
 )
 
 
+def one_line(text: str) -> str:
+    """The text without line ends and other characters that steer a terminal."""
+    return "".join(char if char.isprintable() else "·" for char in text)
+
+
 def detail_of(node: Node) -> str:
     """What it does, in a few words: the kind of a step, the variables of a loop, the condition of a repeat."""
+    return one_line(_detail(node))
+
+
+def _detail(node: Node) -> str:
     match node:
         case Step():
             return node.kind
@@ -59,7 +68,7 @@ def _limits(loop: ForEach) -> list[str]:
 
 def signature_of(workflow: Workflow) -> str:
     """Its parameters: `alpha: float = 0.1, region: str`."""
-    return ", ".join(_parameter(name, declared) for name, declared in workflow.params.items())
+    return one_line(", ".join(_parameter(name, declared) for name, declared in workflow.params.items()))
 
 
 def _parameter(name: str, declared: Parameter) -> str:
