@@ -78,10 +78,11 @@ class Database:
 
     def close(self) -> None:
         """Close all connections; further use opens new ones."""
+        # The writer last: what SQLite keeps in its log goes into the file when the last connection that may write ends.
+        self.reader.dispose()
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
         if self.writer is not None:
             self.writer.dispose()
-        self.reader.dispose()

@@ -259,8 +259,9 @@ def _settled_outputs(facts: _Facts, instance: Instance) -> bytes | None:
 
 
 def _failure(facts: _Facts, instance: Instance, attempt: int, *, settled: bool) -> bytes | None:
-    if settled:
-        return _encode(Failure("settled", f"settled as failed by {facts.settled[instance].by}"))
+    verdict = facts.settled.get(instance)
+    if settled and verdict is not None:
+        return _encode(Failure("settled", f"settled as failed by {verdict.by}"))
     end = facts.failures.get(instance)
     if end is not None and end.attempt == attempt:
         if isinstance(end, AttemptFailed):

@@ -4,6 +4,8 @@ Runs have a number, which stands for them in every other table: ids are for peop
 the order in which pages are read: instances lie in the file by (run, node, indexes), so a page, a gathered list of
 outputs or the instances of one node are one stretch of it.
 
+Indexes over a part of a table say so for SQLite only: naming another database system here would import it.
+
 JSON is kept as bytes and passed through as it is; nothing in SQL looks into it.
 """
 
@@ -72,7 +74,6 @@ Index(
     inbox.c.cell,
     inbox.c.wish_id,
     sqlite_where=text("handled_at IS NULL"),
-    postgresql_where=text("handled_at IS NULL"),
 )
 
 # --- what is run, and the log ---------------------------------------------------------------------------------------
@@ -110,7 +111,6 @@ Index(
     runs.c.cell,
     runs.c.number,
     sqlite_where=text("ended_at IS NULL"),
-    postgresql_where=text("ended_at IS NULL"),
 )
 
 #: The log: one row holds the events of one run in one commit. `position` orders the frames of all runs.

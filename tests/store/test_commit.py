@@ -12,13 +12,16 @@ from meson_core.errors import NotFoundError, SequenceConflictError, StoreError, 
 from meson_core.events import (
     AttemptFailed,
     AttemptFenced,
+    AttemptKilled,
     AttemptPlaced,
     AttemptStarted,
     AttemptSucceeded,
     CodeChanged,
+    EvaluationFailed,
     Failure,
     JobRemembered,
     LinkShown,
+    OutcomeSettled,
     RunCreated,
     RunPaused,
     RunReopened,
@@ -169,6 +172,11 @@ def test_a_commit_that_is_sent_twice_is_refused(store: Store, log: Log) -> None:
 def test_a_run_is_created_once(store: Store, log: Log) -> None:
     with pytest.raises(SequenceConflictError, match="run run1: the log stands at 1, expected 0"):
         Log(store, log.lease, "run1", put(store, sweep()))
+    log.lease.release()
+    with open_store(store.place.removeprefix("the store ")) as other:
+        lease = other.acquire("local", "another")
+        with pytest.raises(SequenceConflictError, match="run run1: the log stands at 1, expected 0"):
+            Log(other, lease, "run1", put(other, sweep()))
 
 
 def test_a_run_that_was_not_created_is_not_found(store: Store, log: Log) -> None:
@@ -261,6 +269,55 @@ def test_an_instance_through_its_life(store: Store, log: Log) -> None:
         (1, NOW + 1, NOW + 3, Cause.platform, "gone", "m1"),
         (2, NOW + 6, NOW + 7, Cause.user, "exit code 3", "m2"),
     ]
+
+
+def test_a_person_settles_what_nobody_knows(store: Store, log: Log) -> None:
+    """Also when the attempt ended in the same frame: what the person says is what became of it."""
+    for index, (verdict, after) in enumerate((("failed", State.failed), ("succeeded", State.succeeded))):
+        at = (TRAIN, index)
+        log.write(
+            [
+                AttemptFenced(NOW, at, 1, "gone"),
+                OutcomeSettled(NOW + 1, at, verdict, msgspec.Raw(b'{"score":7}'), "ada"),
+            ],
+            [
+                Change(at, State.running, State.outcome_unknown, 1, "gone"),
+                Change(at, State.outcome_unknown, after, 1, "settled by ada"),
+            ],
+        )
+    failed, succeeded = store.instances("run1")
+
+    assert failed.failure == Failure("settled", "settled as failed by ada")
+    assert failed.outputs is None
+    assert (succeeded.failure, bytes(succeeded.outputs or b"")) == (None, b'{"score":7}')
+    assert [row.instance for row in store.instances("run1", states=[State.outcome_unknown, State.failed])] == [(2, 0)]
+
+
+def test_a_late_success_counts_although_the_attempt_was_given_up(store: Store, log: Log) -> None:
+    at = (TRAIN, 0)
+    log.write(
+        [
+            AttemptKilled(NOW, at, 1, NOW - 5),
+            AttemptSucceeded(NOW + 1, at, 1, NOW - 5, msgspec.Raw(b'{"score":7}')),
+        ],
+        [
+            Change(at, State.running, State.outcome_unknown, 1),
+            Change(at, State.outcome_unknown, State.succeeded, 1),
+        ],
+    )
+    (row,) = store.instances("run1")
+
+    assert (row.state, bytes(row.outputs or b""), row.failure) == (State.succeeded, b'{"score":7}', None)
+    (attempt,) = store.attempts("run1")
+    assert (attempt.cause, attempt.failure.message) == (Cause.platform, "killed, though nobody asked for it")
+
+
+def test_a_step_whose_inputs_cannot_be_evaluated(store: Store, log: Log) -> None:
+    failure = Failure("evaluation", "division by zero")
+    log.write([EvaluationFailed(NOW, (0,), failure)], [Change((0,), State.ready, State.failed, 1, "division by zero")])
+
+    (row,) = store.instances("run1")
+    assert row.failure == failure
 
 
 def test_what_is_done_again_shows_nothing_old(store: Store, log: Log) -> None:
@@ -413,6 +470,7 @@ def test_a_store_that_was_closed_and_opened_goes_on(store: Store, log: Log) -> N
     store.close()
     with open_store(place) as again:
         log.store, log.lease = again, again.acquire("local", "a test")
-        assert [sample.fraction for sample in again.samples("run1")] == [0.5]
+        again.write_samples([SampleRecord("run1", (0,), 1, NOW + 1, None, "more")])
+        assert [(sample.fraction, sample.message) for sample in again.samples("run1")] == [(0.5, "more")]
         log.succeed((0,))
         assert again.samples("run1") == []

@@ -91,7 +91,6 @@ def upgrade() -> None:
         "inbox",
         ["cell", "wish_id"],
         sqlite_where=sa.text("handled_at IS NULL"),
-        postgresql_where=sa.text("handled_at IS NULL"),
     )
     op.create_table(
         "instances",
@@ -168,7 +167,6 @@ def upgrade() -> None:
         "runs",
         ["cell", "number"],
         sqlite_where=sa.text("ended_at IS NULL"),
-        postgresql_where=sa.text("ended_at IS NULL"),
     )
     op.create_table(
         "samples",
