@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from meson_core.commands import Launch
-    from meson_core.engine import RunMachine
+    from meson_core.errors import NotFoundError
+from meson_core.engine import RunMachine
     from meson_core.orchestrator.launching import Described
     from meson_core.resources import Request
     from meson_core.spec.plan import Instance, Plan
@@ -55,7 +56,11 @@ class StoredOutputs:
         self._run_id = run_id
 
     def outputs_below(self, node: int, prefix: tuple[int, ...]) -> Iterable[tuple[tuple[int, ...], bytes]]:
-        for row in self._store.outputs_of(self._run_id, node, prefix=prefix):
+        try:
+            found = self._store.outputs_of(self._run_id, node, prefix=prefix)
+        except NotFoundError:  # its very first events are not committed yet
+            return
+        for row in found:
             if row.outputs is not None:
                 yield row.indexes, bytes(row.outputs)
 
