@@ -344,10 +344,9 @@ def _on_step(m: Memory, event: Any) -> None:
         return
     _check_step(m, event)
     found = views.find(m, event.instance)
-    if found is not None:
-        cell = STEP_TABLE[type(event).__name__][State(found[0])]
-        if cell.action == "refuse":
-            raise InvalidTransitionError(cell.why)
+    cell = None if found is None else STEP_TABLE[type(event).__name__][State(found[0])]
+    if cell is not None and cell.action == "refuse":
+        raise InvalidTransitionError(cell.why)
 
 
 def _on_settled(m: Memory, event: ev.OutcomeSettled) -> None:

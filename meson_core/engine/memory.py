@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from meson_core.commands import Change, Command
-from meson_core.engine.shapes import CHOOSE, IMPLIED, STATES, SUCCEEDED, WAITING, NodeShape, ScopeShape, Shapes
+from meson_core.engine.shapes import CHOOSE, IMPLIED, STATES, WAITING, NodeShape, ScopeShape, Shapes
 from meson_core.spec.states import RunState
 
 if TYPE_CHECKING:
@@ -247,8 +247,3 @@ class Memory:
             counts[WAITING] -= 1
             counts[after] += 1
             self.changes.append(Change((node, *indexes), STATES[WAITING], state, 0, why))
-
-
-def is_ended(state: int) -> bool:
-    """Whether a node in this state is done unless it is reopened."""
-    return state >= SUCCEEDED

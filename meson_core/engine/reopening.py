@@ -203,5 +203,4 @@ def _reset(m: Memory, scope: Scope, position: int) -> None:
             m.exist(static)
         if composite is not None:
             folding.forget(composite)
-    if state != WAITING:
-        m.move(scope, position, WAITING, 0, "to be done again")
+    m.move(scope, position, WAITING, 0, "to be done again")

@@ -1,10 +1,11 @@
 """Owns snapshots: the whole state of a run as bytes, the same bytes for the same state, and back.
 
-What can be derived from the states (counters of missing predecessors, what is left of a scope) is not written.
+A digest comes first, so that damage is found out and not believed. What can be derived from the states (counters of missing predecessors, what is left of a scope) is not written.
 """
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
@@ -18,13 +19,16 @@ from meson_core.spec.states import RunState
 #: Raised when an older snapshot cannot be read any more; the log is replayed then.
 SNAPSHOT_VERSION: Final = 1
 
+_DIGEST_SIZE: Final = 8
+_REPLAY: Final = "replay the log of the run instead"
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Any]).decode
 
 
 def snapshot(m: Memory) -> bytes:
     """The state between two events."""
-    return _encode(
+    body = _encode(
         [
             SNAPSHOT_VERSION,
             [len(scope.nodes) for scope in m.shapes.scopes],
@@ -44,6 +48,7 @@ def snapshot(m: Memory) -> bytes:
             _tree_of_scope(m, m.root),
         ]
     )
+    return _digest(body) + body
 
 
 def restore(m: Memory, data: bytes) -> None:
@@ -52,17 +57,17 @@ def restore(m: Memory, data: bytes) -> None:
     Raises:
         EngineError: it is of another version, of another plan, or damaged.
     """
-    try:
-        tree = _decode(data)
-    except msgspec.DecodeError as error:
-        message = f"the snapshot is damaged: {error}"
-        raise EngineError(message) from None
-    if not tree or tree[0] != SNAPSHOT_VERSION:
-        message = f"a snapshot of version {tree[0] if tree else None}; this Meson reads {SNAPSHOT_VERSION}"
-        raise EngineError(message)
+    body = data[_DIGEST_SIZE:]
+    if data[:_DIGEST_SIZE] != _digest(body):
+        message = "the snapshot is damaged"
+        raise EngineError(message, hint=_REPLAY)
+    tree = _decode(body)
+    if tree[0] != SNAPSHOT_VERSION:
+        message = f"the snapshot is of version {tree[0]}; this Meson reads {SNAPSHOT_VERSION}"
+        raise EngineError(message, hint=_REPLAY)
     if tree[1] != [len(scope.nodes) for scope in m.shapes.scopes]:
-        message = "a snapshot of another workflow"
-        raise EngineError(message)
+        message = "the snapshot is of another workflow"
+        raise EngineError(message, hint=_REPLAY)
     _, _, m.run_id, run_state, m.created, m.window, m.generation, m.timed_out, m.due, *rest = tree
     held, skipped_nodes, skipped_instances, kept_jobs, m.counts, hungry, root = rest
     m.run_state = RunState(run_state)
@@ -72,6 +77,10 @@ def restore(m: Memory, data: bytes) -> None:
     m.kept_jobs = {tuple(instance): (job, submission) for instance, (job, submission) in kept_jobs}
     m.hungry = {node: {tuple(instance): None for instance in instances} for node, instances in hungry}
     _fill_scope(m, m.root, root)
+
+
+def _digest(body: bytes) -> bytes:
+    return blake2b(body, digest_size=_DIGEST_SIZE).digest()
 
 
 def _tree_of_scope(m: Memory, scope: Scope) -> list[Any]:

@@ -260,6 +260,22 @@ def test_a_composite_that_was_about_to_start_is_stopped_before_it_does() -> None
     ]
 
 
+def test_an_instance_that_waits_for_room_in_the_window_may_be_gone_when_there_is_some() -> None:
+    inner = for_each("inner", step("b"))
+    story = Story(for_each("outer", inner, step("c", on_failure=FailureMode.fail_at_once)), window=2)
+    story.created()
+    story.items("outer", 2)
+    story.items("inner[0]", 2)
+    story.items("inner[1]", 3)
+    story.works("b[1,0]")  # two are under way: this one gets no more than its turn
+    story.fails("c[1]")
+    assert story.counts("b") == {"ready": 2, "succeeded": 1, "cancelled": 2}
+    assert story.works("b[0,0]") == ["b[0,0]: starting → succeeded"]
+    story.works("c[0]")
+    assert story.works("b[0,1]")[-1] == "run: failed"
+    story.check()
+
+
 # --- the timeout of a run -------------------------------------------------------------------------------------------
 
 
