@@ -6,6 +6,7 @@ import os
 import re
 import sqlite3
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from meson_core.store.records import Commit
 from tests.store.building import Log, many, put, python, sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 def filled(folder: Path, count: int = 400) -> Path:
@@ -147,7 +148,7 @@ def test_who_writes_looks_more_closely(tmp_path: Path) -> None:
     with open_store(tmp_path, read_only=True) as store:
         assert len(store.log("run1")) == 801
 
-    with pytest.raises(StoreCorruptError, match="is damaged: .*should be 5"):
+    with pytest.raises(StoreCorruptError, match=r"is damaged: .*should be 5"):
         open_store(tmp_path)
 
 
@@ -257,14 +258,13 @@ except MesonError as error:
 
 
 @pytest.fixture
-def visible(tmp_path: Path) -> Path:
-    """A folder that every user can look into."""
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == os.geteuid() and str(folder) not in ("/", "/tmp"):
-            folder.chmod(0o755)
-    folder = tmp_path / "project"
-    folder.mkdir()
-    return folder
+def visible() -> Iterator[Path]:
+    """A folder that every user can look into; those of pytest are for their owner only."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+        folder.chmod(0o755)
 
 
 def test_a_read_only_folder_can_be_looked_at(visible: Path) -> None:
@@ -282,7 +282,6 @@ def test_a_read_only_folder_can_be_looked_at(visible: Path) -> None:
     new = as_nobody(TELL, visible / "sub", "write")
     assert new.stdout.startswith(f"the store {visible / 'sub' / 'store.db'} cannot be created: Permission denied")
     assert sorted(each.name for each in visible.iterdir()) == ["cells", "store.db"]
-    visible.chmod(0o755)
 
 
 def test_looking_writes_nothing(tmp_path: Path) -> None:
