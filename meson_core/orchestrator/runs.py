@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from meson_core.errors import NotFoundError
 from meson_core.orchestrator.context import Context
 from meson_core.orchestrator.launching import request_of
 from meson_core.orchestrator.outputs import Outputs
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from meson_core.commands import Launch
-    from meson_core.errors import NotFoundError
-from meson_core.engine import RunMachine
+    from meson_core.engine import RunMachine
     from meson_core.orchestrator.launching import Described
     from meson_core.resources import Request
     from meson_core.spec.plan import Instance, Plan
