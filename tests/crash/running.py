@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from meson_core.spec.model import Node, Workflow
 
 STYLE = Style(
-    depth=4, size=24, copies=20, kind="python", options={"module": "behaviours", "function": "act"}, cpus=(0.5, 1.0)
+    depth=4,
+    size=24,
+    copies=20,
+    kind="python",
+    options={"module": "behaviours", "function": "act"},
+    cpus=(0.5, 1.0),
+    failures=True,
 )
 
 
