@@ -113,7 +113,7 @@ class Agent:
             None if options.cgroups else "",
         )
         secrets = Secrets(options.secrets, dict(os.environ))
-        environment = _environment(mark)
+        environment = _environment(mark, options.python)
         self._programs = Programs(
             loop,
             self._executor,
@@ -367,13 +367,21 @@ class Agent:
         sys.stderr.flush()
 
 
-def _environment(mark: str) -> dict[bytes, bytes]:
-    """What every process of a step inherits: this one's, without our variables and without secrets."""
+def _environment(mark: str, python: str) -> dict[bytes, bytes]:
+    """What every process of a step inherits: this one's, without our variables and without secrets.
+
+    The programs of the environment that Python steps run in come first on PATH, so that `python` in a shell step is the
+    same interpreter.
+    """
     found = {
         os.fsencode(name): os.fsencode(value)
         for name, value in os.environ.items()
         if name not in _OURS and not name.startswith(PREFIX)
     }
+    programs = os.fsencode(os.path.dirname(python))
+    inherited = found.get(b"PATH", os.fsencode(os.defpath))
+    if programs and programs not in inherited.split(b":"):
+        found[b"PATH"] = programs + b":" + inherited
     found[EXECUTOR_VARIABLE.encode()] = mark.encode()
     return found
 
