@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import tempfile
+from pathlib import Path
 from typing import IO, Any, cast
 from urllib.parse import unquote, urlsplit
 
@@ -136,7 +137,7 @@ class Artifact:
         self.media: str = value.get("media", "")
 
     @property
-    def path(self) -> str:
+    def path(self) -> Path:
         """A local file with its bytes, not to be changed.
 
         Raises:
@@ -144,18 +145,18 @@ class Artifact:
         """
         if self._store is None:
             raise ArtifactMissingError(f"the artifact {self.name!r} has no store here: there is no run")
-        return self._store.find(self.digest)
+        return Path(self._store.find(self.digest))
 
     def open(self) -> IO[bytes]:
         """Its bytes, as a file to read from."""
-        return open(self.path, "rb")
+        return self.path.open("rb")
 
     def value(self) -> dict[str, Any]:
         """The JSON object that stands for it in inputs and outputs."""
         return {"$artifact": self.digest, "size": self.size, "name": self.name, "media": self.media}
 
     def __fspath__(self) -> str:
-        return self.path
+        return str(self.path)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Artifact) and other.digest == self.digest
