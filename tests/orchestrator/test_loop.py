@@ -9,6 +9,7 @@ import pytest
 from meson_core.errors import SequenceConflictError, StoreError, StoreLockedError
 from meson_core.orchestrator.probe import Point
 from meson_core.orchestrator.writing import RETRIES_S
+from meson_core.ports import Gone
 from meson_core.spec.states import Cause, RunState, State
 from tests.orchestrator.flows import Resources, Retry, chain, fan, flow, step
 
@@ -295,3 +296,24 @@ async def test_what_does_not_fit_waits_with_a_reason(cell: Cell) -> None:
     assert [] == cell.scheduler.launches
     assert (0, 1) == (wait.node, wait.waiting)
     assert "cpus" in wait.reason
+
+
+async def test_a_machine_that_breaks_is_replaced_by_its_log(cell: Cell, caplog: pytest.LogCaptureFixture) -> None:
+    """Half a change may be left behind: a fresh machine takes the log, and the run is stopped in order."""
+    ill, well = cell.submit(chain(2)), cell.submit(chain(1))
+
+    async with cell.driven() as orchestrator:
+        keys = {key.run_id: key for key in await cell.launched(0, 2)}
+        cell.scheduler.fail(keys[ill], cause="nonsense")  # type: ignore[arg-type]
+        await cell.until(lambda: cell.scheduler.kills)
+        asked = list(cell.scheduler.reconciled)
+        cell.scheduler.tell(liveness=[Gone(keys[ill], "its executor does not know it")])
+        cell.scheduler.succeed(keys[well], x=1)
+        states = [await orchestrator.run_until_ended(run_id) for run_id in (ill, well)]
+
+    assert [RunState.cancelled, RunState.succeeded] == states
+    assert [keys[ill]] == asked
+    assert {(0,): State.cancelled, (1,): State.cancelled} == cell.states(ill)
+    (cancel,) = [event for event in cell.events(ill) if type(event).__name__ == "RunCancelRequested"]
+    assert "Meson, after a bug: KeyError" in cancel.by  # type: ignore[union-attr]
+    assert "went wrong" in caplog.text
