@@ -16,6 +16,7 @@ from meson_core.dsl.values import LoopVariable, Reference, as_value, is_symbolic
 from meson_core.dsl.workflows import AuthoredWorkflow, SubworkflowNode, walk
 from meson_core.errors import (
     AuthoringError,
+    DuplicateNameError,
     InvalidWorkflowError,
     OutOfScopeError,
     SpecError,
@@ -66,8 +67,14 @@ class _Builder:
         """Every node's name; composites without one get the first default that is free, in document order."""
         nodes = list(walk(self.authored.graph))
         names: dict[Node, str] = {}
+        seen: set[Node] = set()
         for node in nodes:
             name: str | None = getattr(node, "name", None)
+            if node in seen:
+                msg = f"{node.label!r} stands in two places, and a node has only one"
+                hint = "make a second one: .named('...') gives it another name"
+                self.problems.append(DuplicateNameError(msg, where=self.where(node.where), hint=hint))
+            seen.add(node)
             if name is not None:
                 names[node] = name
                 self.nodes.setdefault(name, node)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
 from meson_core.dsl.compose import Graph, Node, as_graph, in_parallel, in_sequence
 from meson_core.dsl.names import checked_name, expect, shown
 from meson_core.dsl.places import here
-from meson_core.dsl.steps import Outputs
+from meson_core.dsl.steps import Outputs, bindable, expression, only_output
 from meson_core.dsl.values import LoopVariable, Value
 from meson_core.errors import SpecError, UnknownNameError, Where, WrongTypeError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 #: What may be said where a condition stands: an expression, as value or text, a step's only output, or plain truth.
 Condition: TypeAlias = Value | str | bool | Outputs
@@ -142,7 +144,7 @@ class ForEachLoop:
         return self._variables[variable]
 
     def __getattr__(self, variable: str) -> LoopVariable:
-        if variable.startswith("__") or "_variables" not in self.__dict__:
+        if variable.startswith("_"):  # notebooks and debuggers ask for these, and take no for an answer
             raise AttributeError(variable)
         return self[variable]
 
@@ -260,7 +262,7 @@ def repeat(
         until=_condition(until, "repeat: until", where),
         max_iterations=_count("repeat: max_iterations", max_iterations, 1, where),
         on_exhausted=on_exhausted,
-        carry={checked_name(key, "carried name", where): value for key, value in (carry or {}).items()},
+        carry={checked_name(key, "carried name", where): expression(value) for key, value in (carry or {}).items()},
         body=_body(body, "repeat", where),
         where=where,
     )
@@ -331,27 +333,25 @@ def _count(what: str, value: Any, least: int, where: Where | None, *, optional: 
 
 
 def _condition(condition: Any, what: str, where: Where | None) -> Value | str:
-    if isinstance(condition, Outputs):
-        return condition.only()
+    output = only_output(condition)
+    if output is not None:
+        return output
     if isinstance(condition, bool):
         return str(condition)
-    if not isinstance(condition, Value | str):
-        msg = f"{what} must be an expression, got {shown(condition)}"
-        raise WrongTypeError(msg, where=where, hint='compare outputs: step.output["score"] > 0.8')
-    return condition
+    expect(
+        condition, (Value, str), f"{what} must be an expression", where, 'compare outputs: step.output["score"] > 0.8'
+    )
+    return condition  # type: ignore[no-any-return]
 
 
-def _items(variable: str, items: object, where: Where | None) -> Any:
-    if isinstance(items, Value):
-        return items
-    if isinstance(items, range):
-        return list(items)
-    if isinstance(items, Sequence) and not isinstance(items, str | bytes):
-        return list(items)
-    if isinstance(items, Outputs):
-        return items.only()
-    nearest = getattr(items, "output", None)
-    if isinstance(nearest, Outputs):
-        return nearest.only()
-    msg = f"for_each: the items of {variable!r} must be a list, a range or a reference to one, got {shown(items)}"
+def _items(variable: str, items: Any, where: Where | None) -> Any:
+    subject = f"for_each: the items of {variable!r}"
+    output = items if isinstance(items, Value) else only_output(items)
+    if output is not None:
+        return output
+    if isinstance(items, list | tuple | range) or hasattr(type(items), "tolist"):
+        found = bindable(items, subject, where)
+        if isinstance(found, list):
+            return found
+    msg = f"{subject} must be a list, a range or a reference to one, got {shown(items)}"
     raise WrongTypeError(msg, where=where)

@@ -6,13 +6,14 @@ import inspect
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from meson_core.dsl import signatures
-from meson_core.dsl.compose import Node
+from meson_core.dsl.compose import Composable, Node
 from meson_core.dsl.names import checked_name, expect, shown
 from meson_core.dsl.places import here
-from meson_core.dsl.values import Reference, Value, is_symbolic
+from meson_core.dsl.values import Reference, Value, as_value, is_symbolic
 from meson_core.dsl.words import STEP_POLICIES, check_words
 from meson_core.errors import SpecError, UnknownNameError, Where, WrongTypeError
 
@@ -62,7 +63,7 @@ class Outputs:
         raise SpecError(msg, where=here(), hint=hint)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
+        if name.startswith("_"):  # notebooks and debuggers ask for these, and take no for an answer
             raise AttributeError(name)
         msg = f"outputs are looked up by key, not as the attribute {name!r}"
         raise SpecError(msg, where=here(), hint=f'write {self._node_name}.output["{name}"]')
@@ -166,8 +167,31 @@ class StepNode(Node):
         return f"<{self.kind} step {self.name}>"
 
 
+def only_output(value: object) -> Reference | None:
+    """The only output of a part of a workflow, which it stands for where data is wanted; None for what is no part.
+
+    Raises:
+        SpecError: it has several outputs, or none.
+    """
+    if isinstance(value, Outputs):
+        return value.only()
+    if isinstance(value, Composable) or hasattr(type(value), "__meson_node__"):
+        outputs = getattr(value, "output", None)
+        return outputs.only() if isinstance(outputs, Outputs) else None
+    return None
+
+
 def bindable(value: object, owner: str, where: Where | None) -> Any:
-    """A value that can be bound: JSON, a symbolic value, or a list or dict of these."""
+    """A value that can be bound: JSON, a symbolic value, or a list or dict of these.
+
+    Args:
+        value: what the author gave.
+        owner: begins the message.
+        where: the author's line.
+
+    Raises:
+        WrongTypeError: it is neither.
+    """
     if isinstance(value, Value) or value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
@@ -175,27 +199,38 @@ def bindable(value: object, owner: str, where: Where | None) -> Any:
             msg = f"{owner} is {value!r}, and JSON has only finite numbers"
             raise WrongTypeError(msg, where=where)
         return value
-    if isinstance(value, range):
-        return list(value)
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | range):
         return [bindable(item, owner, where) for item in value]
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) for key in value):
             msg = f"{owner} is a mapping whose keys are not all texts: {shown(value)}"
             raise WrongTypeError(msg, where=where)
         return {key: bindable(item, owner, where) for key, item in value.items()}
-    if isinstance(value, Outputs):
-        return value.only()
-    if hasattr(type(value), "__meson_node__") or isinstance(value, Node):
-        output = getattr(value, "output", None)
-        if isinstance(output, Outputs):
-            return output.only()
+    output = only_output(value)
+    if output is not None:
+        return output
+    if isinstance(value, PurePath):
+        return str(value)
+    if hasattr(type(value), "dtype") and hasattr(type(value), "tolist"):  # scalars and arrays of numpy and its like
+        return bindable(value.tolist(), owner, where)
     msg = f"{owner} is {shown(value)} ({type(value).__name__}), which is not JSON"
     raise WrongTypeError(
         msg,
         where=where,
         hint="bind numbers, texts, lists and dicts; write large data to a file in a step and pass the Artifact that ctx.put gives",
     )
+
+
+def expression(value: object) -> Value | str:
+    """A value where an expression stands: text as it is, a step or its outputs for the only one, literals written out.
+
+    Raises:
+        WrongTypeError: a value that cannot be written in an expression.
+    """
+    if isinstance(value, str | Value):
+        return value
+    output = only_output(value)
+    return as_value(value) if output is None else output
 
 
 def kind(

@@ -89,6 +89,10 @@ class Value:
     # --- parts ----------------------------------------------------------------------------------------------------------
 
     def __getitem__(self, key: object) -> Value:
+        if isinstance(key, slice):
+            ends = (key.start, key.stop) if key.step is None else (key.start, key.stop, key.step)
+            texts = ["" if end is None else as_value(end).text for end in ends]
+            return Computed(f"{self.at(_ATOM)}[{':'.join(texts)}]", _ATOM, _uses(self, *ends))
         return _joined(lambda text: f"{self.at(_ATOM)}[{text[0]}]", _ATOM, (key,), (_TERNARY,), self)
 
     def isin(self, items: object) -> Value:

@@ -12,7 +12,7 @@ from meson_core.dsl.composites import ChooseNode, ForEachNode, RepeatNode
 from meson_core.dsl.names import checked_name, expect, shown
 from meson_core.dsl.params import Param
 from meson_core.dsl.places import here
-from meson_core.dsl.steps import Outputs, StepNode, bindable
+from meson_core.dsl.steps import Outputs, StepNode, bindable, expression
 from meson_core.dsl.values import symbols
 from meson_core.errors import DuplicateNameError, SpecError, UnknownNameError, Where, WrongTypeError
 
@@ -201,8 +201,7 @@ def workflow(
     expect(given, Mapping, f"workflow {name!r}: outputs must be a mapping of names to expressions", where)
     results: dict[str, Any] = {}
     for key, value in given.items():
-        single = value.only() if isinstance(value, Outputs) else value
-        results[checked_name(key, "output", where)] = single
+        results[checked_name(key, "output", where)] = expression(value)
     return AuthoredWorkflow(
         name=name,
         graph=body,

@@ -86,6 +86,15 @@ def test_a_variable_may_be_called_like_a_word_or_a_method() -> None:
         (for_each, SpecError, "a for_each needs at least one variable"),
         (lambda: for_each(x="abc"), WrongTypeError, "the items of 'x' must be a list, a range or a reference to one"),
         (lambda: for_each(x=3), WrongTypeError, "got 3"),
+        (lambda: for_each(x=for_each(y=[1])), WrongTypeError, "got <for_each over y>"),
+        (lambda: for_each(x=[{1}]), WrongTypeError, "the items of 'x' is {1} (set), which is not JSON"),
+        (
+            lambda: repeat(train, until="a", max_iterations=1, carry={"a": {1}}),
+            WrongTypeError,
+            "{1} (set) cannot be written in an expression",
+        ),
+        (lambda: workflow("w", train, outputs={"y": {1}}), WrongTypeError, "{1} (set) cannot be written"),
+        (lambda: workflow("w", train, outputs={"y": train}), SpecError, "train has several outputs: score, stable"),
         (lambda: for_each(x=[1], mode=_ZIP), UnknownNameError, "for_each: mode cannot be 'zip'"),
         (lambda: for_each(x=[1], y=[1, 2], mode="zipped"), SpecError, "need equally many items (x: 1, y: 2)"),
         (

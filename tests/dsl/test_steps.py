@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import pytest
 
 from meson_core import Artifact, Retry, for_each, kind, param, step, workflow
 from meson_core.dsl.build import build
-from meson_core.errors import InvalidWorkflowError, OutOfScopeError, SpecError, UnknownNameError, WrongTypeError
+from meson_core.errors import (
+    DuplicateNameError,
+    InvalidWorkflowError,
+    OutOfScopeError,
+    SpecError,
+    UnknownNameError,
+    WrongTypeError,
+)
 from meson_core.spec.check import check
-from meson_core.spec.model import Constant, Expression, Resources, Step
+from meson_core.spec.model import Constant, Expression, Resources
 from meson_core.spec.model import Retry as SpecRetry
 from tests.dsl.made import line_of, problem_of, problems_of
 
@@ -46,10 +54,9 @@ def train(users: Artifact, alpha: float, depth: int = 3) -> Trained:
     return {"model": users, "scores": [alpha] * depth}
 
 
-def _spec(node: Any, *before: Any) -> Step:
+def _spec(node: Any, *before: Any) -> Any:
     """The spec of a node that stands at the end of a workflow."""
-    found = build(workflow("w", [*before, node], params=[alpha])).body[-1]
-    assert isinstance(found, Step)
+    found: Any = build(workflow("w", [*before, node], params=[alpha])).body[-1]
     return found
 
 
@@ -105,6 +112,39 @@ def test_a_step_with_one_output_stands_for_it() -> None:
     with pytest.raises(SpecError, match="users has several outputs: cohort, rows, regions") as caught:
         two(x=users)
     assert caught.value.hint == 'say which: users.output["cohort"]'
+
+
+def test_numbers_of_numpy_and_paths_are_bound_as_json() -> None:
+    @step
+    def f(x: Any) -> None: ...
+
+    class Array:
+        dtype = "float64"
+
+        def __init__(self, items: Any) -> None:
+            self.items = items
+
+        def tolist(self) -> Any:
+            return self.items
+
+    assert f(x={"a": Array(3), "b": Array([1, 2]), "c": Path("a") / "b"}).bound == {
+        "x": {"a": 3, "b": [1, 2], "c": "a/b"}
+    }
+    assert _spec(for_each(y=Array([1, 2]))(f.named("g")(x=1))).variables == {"y": Constant(value=[1, 2])}
+
+
+def test_notebooks_may_ask_for_what_is_not_there() -> None:
+    """They look for `_repr_html_` and the like, and an error of ours would be shown instead of the object."""
+    for thing in (users, users.output, users.output["rows"], for_each(x=[1]), workflow("w", users), train):
+        assert getattr(thing, "_repr_html_", None) is None
+
+
+def test_a_node_stands_in_one_place_only() -> None:
+    loop = for_each(x=[1])
+    problem = problem_of(workflow("w", users >> loop(users)))
+
+    assert problem.message == "'users' stands in two places, and a node has only one"
+    assert isinstance(problem, DuplicateNameError)
 
 
 def test_what_is_not_bound_is_looked_up_by_name_if_it_has_no_default() -> None:
