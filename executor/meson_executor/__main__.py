@@ -130,19 +130,25 @@ def _daemonise(options: Options) -> int:
 
 
 def _serve(options: Options, tell: int | None) -> NoReturn:
-    code = FAILED
     try:
         agent = _prepare(options)
+    except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits for us is to hear of it
+        traceback.print_exc()
         if tell is not None:
-            os.write(tell, b"ready")
-            os.close(tell)
+            os.write(tell, ("the executor did not start: %s\n" % error).encode())
+        os._exit(FAILED)
+    if tell is not None:
+        os.write(tell, b"ready")
+        os.close(tell)
+    code = FAILED
+    try:
         agent.run()
         code = STARTED
+    except Exception:  # noqa: BLE001 - a bug; the successor fences what is left
+        traceback.print_exc()
     finally:
         sys.stderr.flush()
-        if code != STARTED:
-            traceback.print_exc()
-        # Threads that still copy a file or a handler at exit have no say in it.
+        # Threads that still copy a file have no say in it.
         os._exit(code)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, Protocol
 from meson_executor import protocol
 from meson_executor.orders import (
     ENDED,
+    PROCESSES,
     QUEUED,
     RUNNING,
     STATE_NAMES,
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 _dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 #: Sums of fractions of a core are not exact.
 _EPSILON = 1e-9
+#: Processes that attempts may have at the same time, whatever they ask for.
+_MIN_PROCESSES = 32.0
+_PROCESSES_PER_CPU = 16.0
 
 
 class Runner(Protocol):
@@ -52,8 +56,8 @@ class Ahead(Protocol):
     def hand_over(self, queue: deque[Attempt]) -> None:
         """Take from the head of the queue what fits behind attempts at work; what has ended there is passed over."""
 
-    def recall(self, attempt: Attempt) -> list[Attempt]:
-        """Take back what waits behind `attempt`, which takes longer than expected."""
+    def recall(self, attempt: Attempt) -> None:
+        """Give back to the queue what waits behind `attempt`, which takes longer than expected."""
 
     def withdraw(self, attempt: Attempt) -> bool:
         """Take back `attempt`; False if it has begun or was never handed over."""
@@ -74,7 +78,8 @@ class Executor:
         self._facts = facts
         self._on_idle = on_idle
         self.totals = totals
-        self._free = dict(totals)
+        self._limits = {**totals, PROCESSES: max(_MIN_PROCESSES, _PROCESSES_PER_CPU * totals.get("cpus", 0.0))}
+        self._free = dict(self._limits)
         self._templates: dict[str, Template] = {}
         self.attempts: dict[Key, Attempt] = {}
         self._queue: deque[Attempt] = deque()
@@ -232,7 +237,7 @@ class Executor:
         return {
             "attempts": dict(zip(STATE_NAMES, counts)),
             "totals": self.totals,
-            "free": self._free,
+            "free": {name: self._free[name] for name in self.totals},
             "draining": self.draining,
         }
 
@@ -361,7 +366,7 @@ class Executor:
         """Fail an attempt that could wait for ever."""
         amounts = dict(attempt.template.need)
         for name in lacking:
-            total = self.totals.get(name, 0.0)
+            total = self._limits.get(name, 0.0)
             if total + _EPSILON < amounts[name]:
                 self._queue.popleft()
                 message = f"it asks for {name} = {amounts[name]:g}, and this machine has {total:g}"
@@ -378,7 +383,7 @@ class Executor:
             if attempt.state == RUNNING:
                 self.tell_start(attempt)
                 if self.ahead is not None:
-                    self.requeue(self.ahead.recall(attempt))
+                    self.ahead.recall(attempt)
 
 
 def _bytes(amount: int) -> str:

@@ -67,8 +67,12 @@ class Loop:
             self._epoll.unregister(fd)
 
     def close(self, fd: int) -> None:
-        """Stop watching `fd` and close it; the kernel forgets a file that nobody has open."""
-        self._handlers.pop(fd, None)
+        """Stop watching `fd` and close it.
+
+        Closing alone would not do: a process that is just being started holds all our files for a moment after
+        `posix_spawn` has returned, and as long as it does, what happens to them is told under their old numbers.
+        """
+        self.unwatch(fd)
         os.close(fd)
 
     def after(self, delay_s: float, action: Callable[[], None]) -> Timer:

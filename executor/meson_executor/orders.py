@@ -23,6 +23,10 @@ STOPS = ("kill", "timeout", "memory", "lease")
 KINDS = ("program", "python", "host")
 STATE_NAMES = ("queued", "running", "ended")
 
+#: A quantity that is not ordered: each program and worker is one, so that attempts that ask for nothing do not get a
+#: process each, however many they are.
+PROCESSES = "processes"
+
 _serials = itertools.count(1)
 _needs: dict[Need, Need] = {}
 _dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -52,7 +56,6 @@ class Template:
     def __init__(self, template_id: str, raw: Message) -> None:
         limits = raw.get("limits") or {}
         resources = raw.get("resources") or {}
-        need = tuple(sorted((str(name), float(amount)) for name, amount in resources.items() if amount))
         self.template_id = template_id
         #: Told apart by it, within this process: an id may be sent again with another meaning.
         self.serial = next(_serials)
@@ -60,7 +63,6 @@ class Template:
         self.step: str = raw.get("step") or template_id
         self.code: str = raw.get("code") or ""
         self.project: str = raw.get("project") or ""
-        self.need: Need = _needs.setdefault(need, need)
         self.memory = int(limits.get("memory") or 0)
         self.timeout_s: float | None = limits.get("timeout_s")
         self.grace_s = float(raw.get("grace_s") or 0.0)
@@ -70,6 +72,11 @@ class Template:
         self.kind: str = self.work["w"]
         if self.kind not in KINDS:
             raise ValueError("there is no work %r; there are %s" % (self.kind, ", ".join(KINDS)))
+        wanted = {str(name): float(amount) for name, amount in resources.items() if amount}
+        if self.kind != "host":
+            wanted[PROCESSES] = 1.0
+        need = tuple(sorted(wanted.items()))
+        self.need: Need = _needs.setdefault(need, need)
         #: How long its attempts took lately; None while none has ended. Decides what is handed over ahead.
         self.seconds: float | None = None
 

@@ -73,6 +73,8 @@ class WorkerProcess:
         #: It was asked to stop, by whomever, and has cleaned up.
         self.terminated = False
         self.closed = False
+        #: The attempt at work takes longer than was expected.
+        self.slow = False
         #: Something in it writes to the descriptors of the process.
         self.noisy = False
         self.stops: float | None = None

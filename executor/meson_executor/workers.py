@@ -108,7 +108,10 @@ class Workers:
         worker: WorkerProcess = attempt.runner
         if worker.closed:
             return
-        self._executor.requeue(worker.recall())
+        if self._take_back(worker, attempt):
+            # It was thought to be at work, and the worker had not come to it.
+            self._executor.stopped(attempt)
+            return
         if not worker.line or worker.line[-1][1] is not attempt:
             return  # it has ended, and the worker is in another one already
         at = time.monotonic() + grace_s
@@ -147,28 +150,40 @@ class Workers:
             seconds = template.seconds
             if template.kind != "python" or template.isolate or template.memory or seconds is None:
                 return
-            busy = self._busy.get(((template.code, template.project), template.need))
-            if not busy or seconds > _LONGEST_AHEAD_S:
+            if seconds > _LONGEST_AHEAD_S:
                 return
-            depth = self._depth(seconds, len(queue), len(busy))
-            worker = min(busy, key=_row)
-            if len(worker.line) > depth or worker.stops is not None or not self._hand(worker, attempt):
+            busy = self._busy.get(((template.code, template.project), template.need), ())
+            quick = [worker for worker in busy if not worker.slow and worker.stops is None]
+            if not quick:
+                return
+            worker = min(quick, key=_row)
+            depth = self._depth(seconds, len(queue), len(quick))
+            if len(worker.line) > depth or not self._hand(worker, attempt):
                 return
             queue.popleft()
 
-    def recall(self, attempt: Attempt) -> list[Attempt]:
+    def recall(self, attempt: Attempt) -> None:
         worker = attempt.runner
-        if not isinstance(worker, WorkerProcess) or len(worker.line) < 2 or worker.line[0][1] is not attempt:
-            return []
-        return worker.recall()
+        if isinstance(worker, WorkerProcess) and worker.ready and worker.line and worker.line[0][1] is attempt:
+            worker.slow = True
+            self._take_back(worker)
 
     def withdraw(self, attempt: Attempt) -> bool:
         worker = attempt.runner
-        if not isinstance(worker, WorkerProcess):
-            return False
+        return isinstance(worker, WorkerProcess) and self._take_back(worker, attempt)
+
+    def _take_back(self, worker: WorkerProcess, doomed: Attempt | None = None) -> bool:
+        """Take back what a worker has not taken; True if `doomed` is among that, who is then nowhere any more."""
         back = worker.recall()
-        self._executor.requeue([found for found in back if found is not attempt])
-        return attempt in back
+        spared = [attempt for attempt in back if attempt is not doomed]
+        if back and not worker.line:
+            # Not even the first one was taken, for which the worker holds the resources.
+            if spared and back[0] is spared[0]:
+                self._hand(worker, spared.pop(0))
+            else:
+                self._rest(worker)
+        self._executor.requeue(spared)
+        return len(spared) < len(back) and doomed in back
 
     def _depth(self, seconds: float, waiting: int, workers: int) -> int:
         """How many attempts a worker may hold ahead: what fills some time, and no more than its share."""
@@ -177,11 +192,14 @@ class Workers:
     # --- care -----------------------------------------------------------------------------------------------------
 
     def tidy(self) -> None:
-        """Let go what has been idle for long; called now and then."""
-        now = self._loop.now
-        for idle in list(self._idle.values()):
-            while idle and now - idle[0].idle_since > _IDLE_S:
+        """Let go what has been idle for long, and what is too much; called now and then."""
+        surplus = self._idle_count() - self._max_idle
+        for code, idle in list(self._idle.items()):
+            while idle and (surplus > 0 or self._loop.now - idle[0].idle_since > _IDLE_S):
                 self._let_go(idle.pop(0))
+                surplus -= 1
+            if not idle:
+                del self._idle[code]
 
     def leave(self) -> None:
         """Let all idle workers go; the executor ends."""
@@ -316,6 +334,7 @@ class Workers:
             raise KeyError(number)
         if worker.noisy:
             self._drain(worker, ended)
+        worker.slow = False
         worker.last = worker.line.popleft()
         attempt = worker.last[1]
         if not attempt.told:
@@ -333,19 +352,24 @@ class Workers:
             if len(line) < _MAX_AHEAD // 2:
                 self._executor.wake()
             return
+        self._rest(worker)
+
+    def _rest(self, worker: WorkerProcess) -> None:
+        """There is nothing in its row."""
         self._free(worker)
         if worker.once or worker.stops is not None:
             self._let_go(worker)
             return
         worker.idle_since = self._loop.now
         self._idle.setdefault(worker.code, []).append(worker)
-        idle = sum(len(workers) for workers in self._idle.values())
-        if idle > self._max_idle:
-            self._let_go_oldest()
+        if self._idle_count() > self._max_idle:
+            # Another version of the code is in use now; the former one's workers will hardly be needed again.
+            others = [idle for code, idle in self._idle.items() if idle and code != worker.code]
+            if others:
+                self._let_go(min(others, key=lambda idle: idle[0].idle_since).pop(0))
 
-    def _let_go_oldest(self) -> None:
-        oldest = min((idle for idle in self._idle.values() if idle), key=lambda idle: idle[0].idle_since)
-        self._let_go(oldest.pop(0))
+    def _idle_count(self) -> int:
+        return sum(len(workers) for workers in self._idle.values())
 
     def _free(self, worker: WorkerProcess) -> None:
         """Give back what the attempts of this worker held."""
@@ -392,13 +416,16 @@ class Workers:
         idle = self._idle.get(worker.code)
         if idle and worker in idle:
             idle.remove(worker)
+        charged = []
+        if worker.line and not worker.ready:
+            # It could not even start. Somebody has to pay for it, or this would go on for ever.
+            charged.append(worker.line.popleft()[1])
         self._executor.requeue(worker.recall())
         marked = worker.marked()
         exceeded = worker.guard is not None and worker.guard.exceeded()
         worker.close()
-        charged = []
         for number, attempt in worker.line:
-            if number > marked and worker.ready:
+            if number > marked:
                 # It was taken and not begun: nobody has seen anything of it.
                 self._executor.requeue([attempt])
             else:
@@ -417,7 +444,7 @@ class Workers:
             if attempt.stopping is not None:
                 self._executor.stopped(attempt)
             elif not worker.ready:
-                told = worker.complaint.decode("utf-8", "replace").strip()
+                told = worker.complaint.decode("utf-8", "replace").strip().rpartition("\n")[2]
                 message = "the worker ended before it was ready%s" % (": " + told if told else "")
                 self._executor.fail(attempt, "platform", failure("launch", message))
             elif os.WIFSIGNALED(status) or worker.terminated:

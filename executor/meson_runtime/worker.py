@@ -103,7 +103,6 @@ class Worker:
         os.register_at_fork(after_in_child=self._on_fork)
         sys.unraisablehook = self._on_unraisable
         signal.signal(signal.SIGTERM, self._on_term)
-        os.chdir(self._project)
         home = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
         sys.path[0] = self._project
         self._send(b"!\n")
@@ -325,8 +324,12 @@ def _die_with_parent() -> Callable[[None], Any]:
 
 def main() -> None:
     """Run one worker on the descriptors that the executor gave it."""
-    orders, stream, board = (int(text) for text in sys.argv[1:4])
     project, store = sys.argv[4:6]
+    try:
+        os.chdir(project)
+    except OSError as error:
+        sys.exit("the code bundle is not there: %s" % error)
+    orders, stream, board = (int(text) for text in sys.argv[1:4])
     sys.argv[:] = [""]
     for fd in (orders, stream, board):
         os.set_inheritable(fd, False)

@@ -22,6 +22,10 @@ Key = list[Any]
 
 #: Seconds that anything may take before a test gives up on it.
 DEADLINE_S = 20.0
+#: What executors and workers run on; another than the tests' own is given in this variable.
+INTERPRETER = os.environ.get("MESON_TESTED_PYTHON", sys.executable)
+_ROOT = Path(__file__).parents[2]
+_PATH = {} if INTERPRETER == sys.executable else {"PYTHONPATH": f"{_ROOT / 'executor'}:{_ROOT}"}
 ENDS = ("succeeded", "failed", "killed", "fenced", "returned")
 
 
@@ -84,7 +88,8 @@ class Peer:
             try:
                 self.read(end)
             except TimeoutError:
-                raise AssertionError(f"not within {deadline_s} s; facts: {self.facts}, other: {self.other}") from None
+                told = f"{len(self.facts)} facts, the last ones {self.facts[-5:]}; other: {self.other}"
+                raise AssertionError(f"not within {deadline_s} s; {told}") from None
         return result
 
     def message(self, *kinds: str) -> dict[str, Any]:
@@ -152,17 +157,18 @@ class ExecutorAt:
         self.options = options
         self.environment = dict(environment or {})
         self.process: subprocess.Popen[bytes] | None = None
+        self.cell = "here"
         self._peers: list[Peer] = []
         folder.mkdir(parents=True, exist_ok=True)
 
     def start(self, *options: str) -> ExecutorAt:
         """Start it in the foreground, so that the test is its parent."""
-        command = [sys.executable, "-m", "meson_executor", "--dir", str(self.directory), "--executor", "tested"]
+        command = [INTERPRETER, "-m", "meson_executor", "--dir", str(self.directory), "--executor", "tested"]
         command += ["--cpus", "4", "--machine", "bench", "--foreground", "--host", "tests.executor.host_for_tests"]
         with (self.folder / "stderr").open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, *self.options, *options],
-                env={**os.environ, **self.environment},
+                env={**os.environ, **_PATH, **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -208,16 +214,26 @@ class ExecutorAt:
             peer.close()
         if self.process is not None and self.process.poll() is None:
             # In order, so that nothing of it stays: what a kill leaves behind is for a successor, and there is none.
-            last = Peer(self.directory)
-            last.hello(epoch=1_000_000)
+            try:
+                last = Peer(self.directory)
+            except OSError:
+                self._end()  # it is leaving
+                return
+            last.hello(cell=self.cell, epoch=1_000_000)
             last.send(t="stop", grace_s=0)
             try:
                 last.gone()
-                self.process.wait(DEADLINE_S)
             finally:
                 last.close()
-                self.process.kill()
-                self.process.wait()
+                self._end()
+
+    def _end(self) -> None:
+        assert self.process is not None
+        try:
+            self.process.wait(DEADLINE_S)
+        finally:
+            self.process.kill()
+            self.process.wait()
 
 
 def wait_for(found: Callable[[], Any], deadline_s: float = DEADLINE_S) -> Any:
@@ -286,13 +302,17 @@ def key(node: int = 1, *, attempt: int = 1, run: str = "run", indexes: tuple[int
 
 
 def order(step: str = "step", node: int = 1, *, attempt: int = 1, indexes: tuple[int, ...] = (), **fields: Any) -> Fact:
-    base = {"key": key(node, attempt=attempt, indexes=indexes), "step": step, "job": f"run/{node}/{attempt}"}
+    base: dict[str, Any] = {
+        "key": key(node, attempt=attempt, indexes=indexes),
+        "step": step,
+        "job": f"run/{node}/{attempt}",
+    }
     return {**base, "job_first": True, "inputs": {}, "scratch": "", "remembered": None, **fields}
 
 
 def program(*argv: Any, **fields: Any) -> dict[str, Any]:
     """A template of a program; `env`, `files` and `cwd` go into its work."""
-    work = {
+    work: dict[str, Any] = {
         "w": "program",
         "argv": list(argv),
         **{name: fields.pop(name) for name in ("env", "files", "cwd") if name in fields},
@@ -306,10 +326,10 @@ def shell(script: str, **fields: Any) -> dict[str, Any]:
 
 def python(project: Path, function: str, *, source: str | None = None, **fields: Any) -> dict[str, Any]:
     """A template of a Python step: a function of the project's module `steps`, or of a source."""
-    where: dict[str, Any] = {"module": "steps"} if source is None else {"source": source}
-    where = {name: fields.pop(name) for name in ("module", "file") if name in fields} or where
-    work = {"w": "python", "function": function, **where}
-    base = {
+    named = {name: fields.pop(name) for name in ("module", "file") if name in fields}
+    where = named or ({"module": "steps"} if source is None else {"source": source})
+    work: dict[str, Any] = {"w": "python", "function": function, **where}
+    base: dict[str, Any] = {
         "step": function,
         "resources": {"cpus": 1},
         "code": "digest",

@@ -205,7 +205,7 @@ def f(told):
 @pytest.mark.parametrize("kind", ["program", "python"])
 def test_a_timeout(peer: Peer, project: Path, kind: str) -> None:
     (project / "steps.py").write_text("import signal\ndef f(): signal.pause()\n")
-    limits = {"limits": {"timeout_s": 0.1}}
+    limits: dict[str, Any] = {"limits": {"timeout_s": 0.1}}
     template = shell("exec sleep 1000", **limits) if kind == "program" else python(project, "f", **limits)
     peer.order({"step": template}, order())
 
@@ -246,7 +246,7 @@ def test_a_memory_limit(make_executor: Any, project: Path, kind: str, group: boo
     executor = make_executor(*([] if group else ["--no-cgroups"])).start()
     peer = executor.peer()
     (project / "steps.py").write_text(GROW)
-    limits = {"limits": {"memory": 64_000_000}}
+    limits: dict[str, Any] = {"limits": {"memory": 64_000_000}}
     if kind == "program":
         template = program("python3", "-c", GROW + "f()\n", **limits)
     else:
