@@ -87,12 +87,28 @@ def test_a_function_of_an_installed_package_is_found_by_its_module(project: Path
     assert locate(module.double, None) == {"function": "double", "module": "made_elsewhere"}
 
 
-def test_a_source_layout_is_seen_through(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (project / "src").mkdir()
-    (project / "src" / "made_steps.py").write_text(_STEPS)
-    monkeypatch.syspath_prepend(str(project / "src"))
+def test_a_module_that_is_imported_from_a_folder_says_so(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A src layout, or a module beside the file of the workflow."""
+    (project / "src" / "made").mkdir(parents=True)
+    (project / "src" / "made" / "steps.py").write_text(_STEPS)
+    with monkeypatch.context() as patched:
+        patched.syspath_prepend(str(project / "src"))
+        options = locate(importlib.import_module("made.steps").double, str(project))
 
-    assert locate(importlib.import_module("made_steps").double, str(project))["module"] == "made_steps"
+    assert options == {"function": "double", "module": "made.steps", "path": "src"}
+    assert _run(options, project, 4) == 8
+
+
+def test_what_is_installed_in_the_project_is_no_part_of_it(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment may lie in the project; its packages are not in the code bundle."""
+    folder = project / ".venv" / "lib" / "site-packages"
+    folder.mkdir(parents=True)
+    (folder / "made_installed.py").write_text(_STEPS)
+    monkeypatch.syspath_prepend(str(folder))
+
+    options = locate(importlib.import_module("made_installed").double, str(project))
+
+    assert options == {"function": "double", "module": "made_installed"}
 
 
 @pytest.mark.parametrize("name", ["__main__", "another_name"])
