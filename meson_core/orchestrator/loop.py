@@ -202,7 +202,7 @@ class Loop:
             run = self._runs.get(verdict.key.run_id)
             if run is None:
                 continue
-            if isinstance(verdict, Present) and run.machine.state_of(verdict.key.instance) not in _FINDABLE:
+            if isinstance(verdict, Present) and run.state_of(verdict.key.instance) not in _FINDABLE:
                 continue  # no news
             self._feeder.feed(run, event_of_verdict(verdict, now))
         if report.offers is not None:

@@ -144,7 +144,7 @@ class Orders:
         parked, run.parked = run.parked, []
         placements = []
         for launch in parked:
-            if run.machine.state_of(launch.instance) is State.starting:
+            if run.state_of(launch.instance) is State.starting:
                 placement = self._order(run, launch)
                 if placement is not None:
                     placements.append(placement)

@@ -45,6 +45,8 @@ class Placer:
         self._offers = offers
         #: The offer of each attempt that is placed and not handed over.
         self._chosen: dict[AttemptKey, str] = {}
+        #: Runs of which nothing is placed, with the reason.
+        self._blocked: dict[str, str] = {}
         self._told: set[tuple[str, int]] = set()
         #: Whether something has changed since the last round, so that another one may place more.
         self.due = False
@@ -109,13 +111,21 @@ class Placer:
         """Nothing of this run is placed until it is resumed."""
         self._admission.pause(run_id)
 
+    def block(self, run_id: str, reason: str) -> None:
+        """Nothing of this run can be placed by this orchestrator, whatever people wish."""
+        self._blocked[run_id] = reason
+        self._admission.pause(run_id)
+
     def resume(self, run_id: str) -> None:
         """The pause is over."""
+        if run_id in self._blocked:
+            return
         self._admission.resume(run_id)
         self.due = True
 
     def forget(self, run_id: str) -> None:
         """The run has ended."""
+        self._blocked.pop(run_id, None)
         self._admission.forget(run_id)
 
     def waits(self, now: float) -> list[WaitRecord]:
@@ -125,7 +135,8 @@ class Placer:
         for wait in self._admission.waits():
             told.add((wait.run_id, wait.node))
             detail = msgspec.to_builtins(wait)
-            records.append(WaitRecord(wait.run_id, wait.node, now, wait.waiting, wait.reason, detail))
+            reason = self._blocked.get(wait.run_id, wait.reason)
+            records.append(WaitRecord(wait.run_id, wait.node, now, wait.waiting, reason, detail))
         for run_id, node in self._told - told:
             if run_id in self._runs:
                 records.append(WaitRecord(run_id, node, now, 0, "", None))

@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING
 from meson_core.commands import Fence, Kill, Launch
 from meson_core.engine import RunMachine
 from meson_core.errors import EngineError, NotFoundError
+from meson_core.events import RunCreated
 from meson_core.orchestrator.runs import ActiveRun, Definition
+from meson_core.plugins.record import KIND
 from meson_core.ports import AttemptKey
-from meson_core.spec.model import Workflow
+from meson_core.spec.model import Step, Workflow
 from meson_core.spec.plan import compile_plan
 from meson_core.spec.references import resolve
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from meson_core.commands import Command
+    from meson_core.plugins import Plugins
     from meson_core.store.store import Store
 
 logger = logging.getLogger(__name__)
@@ -82,8 +87,31 @@ def load_run(store: Store, library: Library, run_id: str) -> ActiveRun:
         code=row.code,
         owner=row.owner,
         seq=seq + len(events),
+        plugins=_pins_of(store, run_id, row.code),
         store=store,
     )
+
+
+def _pins_of(store: Store, run_id: str, code: str) -> Mapping[str, str]:
+    """The plugin versions of a run; whoever gave it other code since took the plugins of the day with it."""
+    (first,) = store.log(run_id, 0, 1)
+    assert isinstance(first.event, RunCreated)
+    return first.event.plugins if first.event.code == code else {}
+
+
+def mismatch_of(run: ActiveRun, plugins: Plugins) -> str:
+    """Why a run that is pinned to other versions of plugins cannot go on here; "" when it can."""
+    wrong = []
+    for name in sorted({node.spec.kind for node in run.definition.plan.nodes if isinstance(node.spec, Step)}):
+        for info in plugins.owners.get((KIND, name), ()):
+            pinned = run.plugins.get(info.distribution, info.version)
+            if pinned != info.version:
+                wrong.append(
+                    f"{info.distribution} {pinned} for the step kind {name!r}, and {info.version} is installed"
+                )
+    if not wrong:
+        return ""
+    return f"the run is pinned to {'; to '.join(wrong)}: install that, or cancel the run and retry it with the current code"
 
 
 def attempts_of(run: ActiveRun) -> list[AttemptKey]:

@@ -14,6 +14,7 @@ from meson_core.plugins import load_plugins
 from meson_core.settings import read_settings
 from meson_core.spec.check import check
 from meson_core.spec.digest import canonical_json, digest, plain
+from meson_core.spec.kinds import KindFacts
 from meson_core.spec.parameters import bind_parameters
 from meson_core.store.store import open_store
 from meson_core.store.wishes import Start
@@ -78,7 +79,8 @@ async def run_in(
     probe: Probe | None = None,
 ) -> Outcome:
     """Run a workflow in a store that is open; what `run_workflow` does with one of its own."""
-    run_id = put_run(store, settings.cell, workflow, params, owner=settings.owner)
+    checked = check(workflow, {name: KindFacts.of(name, kind.Options) for name, kind in plugins.kinds.items()})
+    run_id = put_run(store, settings.cell, checked, params, owner=settings.owner)
     async with Orchestrator(store, settings, plugins, clock=clock, probe=probe, holder="run_workflow") as orchestrator:
         state = await orchestrator.run_until_ended(run_id)
     row = store.run(run_id)

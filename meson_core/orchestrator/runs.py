@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from meson_core.resources import Request
     from meson_core.spec.plan import Instance, Plan
     from meson_core.spec.references import Resolution
+    from meson_core.spec.states import State
     from meson_core.store.store import Store
 
 
@@ -76,6 +77,7 @@ class ActiveRun:
         code: digest of its code bundle.
         owner: who asked for it.
         seq: number of events that it has had, also those that are not committed yet.
+        plugins: distribution → version that it is pinned to.
         store: where its recorded outputs are.
     """
 
@@ -89,6 +91,7 @@ class ActiveRun:
         code: str,
         owner: str,
         seq: int,
+        plugins: Mapping[str, str],
         store: Store,
     ) -> None:
         self.run_id = run_id
@@ -97,6 +100,7 @@ class ActiveRun:
         self.code = code
         self.owner = owner
         self.seq = seq
+        self.plugins = plugins
         self.outputs = Outputs(StoredOutputs(store, run_id))
         self.context = Context(definition.plan, definition.resolution, params, machine, self.outputs)
         #: How its steps are launched; None while that is being found out.
@@ -116,3 +120,10 @@ class ActiveRun:
         self.snapshot_seq = seq
         #: It met a bug of the engine, and is being stopped.
         self.broken = False
+
+    def state_of(self, instance: Instance) -> State | None:
+        """The state of an instance; None for an item or iteration that is not there any more."""
+        try:
+            return self.machine.state_of(instance)
+        except NotFoundError:
+            return None

@@ -17,7 +17,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from meson_core.commands import Fence
-from meson_core.errors import ConflictError, MesonError, NotFoundError
+from meson_core.errors import ConflictError, EngineError, MesonError, NotFoundError
 from meson_core.events import RunCancelRequested
 from meson_core.orchestrator.clock import SystemClock
 from meson_core.orchestrator.feeding import Feeder
@@ -27,7 +27,7 @@ from meson_core.orchestrator.loop import Loop
 from meson_core.orchestrator.orders import Orders
 from meson_core.orchestrator.placing import Placer
 from meson_core.orchestrator.probe import NoProbe
-from meson_core.orchestrator.recovery import Library, attempts_of, load_run, orders_of
+from meson_core.orchestrator.recovery import Library, attempts_of, load_run, mismatch_of, orders_of
 from meson_core.orchestrator.samples import Samples
 from meson_core.orchestrator.snapshots import SnapshotPolicy
 from meson_core.orchestrator.timers import Timers
@@ -84,6 +84,8 @@ class Orchestrator:
         self._ends: dict[str, list[asyncio.Future[RunState]]] = {}
         self._context = contextlib.AsyncExitStack()
         self._failed: MesonError | None = None
+        #: Runs that nobody can drive, with the reason.
+        self._left_alone: dict[str, MesonError] = {}
         self._ended = asyncio.Event()
 
     async def __aenter__(self) -> Orchestrator:
@@ -105,8 +107,9 @@ class Orchestrator:
             NotFoundError: there is no such run.
             MesonError: the orchestrator had to stop before.
         """
-        if self._failed is not None:
-            raise self._failed
+        failure = self._failed or self._left_alone.get(run_id)
+        if failure is not None:
+            raise failure
         if run_id not in self._runs:
             row = self._store.run(run_id)
             if row is not None and row.state.ended:
@@ -266,7 +269,7 @@ class Orchestrator:
             try:
                 run = await asyncio.to_thread(load_run, self._store, self._library, run_id)
             except MesonError as error:
-                logger.warning("run %s cannot be recovered and stays as it is: %s", run_id, error)
+                self._leave_alone(run_id, error)
                 continue
             keys.extend(attempts_of(run))
             kills.extend((run, kill) for kill in self._adopt(run))
@@ -281,6 +284,10 @@ class Orchestrator:
         self._runs[run.run_id] = run
         if run.machine.run_state is RunState.paused:
             self._placer.pause(run.run_id)
+        mismatch = mismatch_of(run, self._plugins)
+        if mismatch:
+            logger.warning("run %s: %s", run.run_id, mismatch)
+            self._placer.block(run.run_id, mismatch)
         self._orders.describe(run)
         commands, kills = orders_of(run)
         self._feeder.order(run, commands)
@@ -301,12 +308,12 @@ class Orchestrator:
     def _on_fallen(self, run: ActiveRun, why: str) -> None:
         """Its machine met a bug: a fresh one takes its log, and stops it in order."""
         if run.broken:
-            logger.error("run %s met a bug again while it was being stopped, and is left alone: %s", run.run_id, why)
+            self._leave_alone(run.run_id, EngineError(f"it met a bug again while it was being stopped: {why}"))
             return
         try:
             fresh = load_run(self._store, self._library, run.run_id)
         except MesonError as error:
-            logger.warning("run %s cannot go on: %s", run.run_id, error)
+            self._leave_alone(run.run_id, error)
             return
         fresh.broken = True
         kills = self._adopt(fresh)
@@ -315,3 +322,11 @@ class Orchestrator:
         for live in fresh.machine.live():
             self._feeder.batch.effects.append((fresh, Fence(live.instance, live.attempt)))
         self._feeder.batch.effects.extend((fresh, kill) for kill in kills)
+
+    def _leave_alone(self, run_id: str, error: MesonError) -> None:
+        """Nobody can drive this run; the others go on, and it stays in the log as it is."""
+        logger.warning("run %s cannot go on and stays as it is: %s", run_id, error)
+        self._left_alone[run_id] = error
+        for future in self._ends.pop(run_id, ()):
+            if not future.done():
+                future.set_exception(error)

@@ -131,6 +131,7 @@ class Wishes:
             code=body.code,
             owner=body.owner or wish.by,
             seq=0,
+            plugins=self._plugins,
             store=self._store,
         )
         self._runs[run.run_id] = run
@@ -201,6 +202,7 @@ class Wishes:
         now = self._clock.now()
         if body.code is not None and body.code != run.code:
             run.code = body.code
+            run.plugins = self._plugins
             self._feeder.feed(run, ev.CodeChanged(now, body.code, wish.by))
         self._orders.describe(run)
         generation = run.machine.generation + 1

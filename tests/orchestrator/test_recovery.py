@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from meson_core.agents import Remembered, Returned, Started, Submitting
-from meson_core.errors import ConflictError, NotFoundError, StoreLockedError
-from meson_core.events import Selection
+from meson_core.errors import ConflictError, EngineError, NotFoundError, StoreLockedError
+from meson_core.events import RunCreated, Selection
 from meson_core.orchestrator.probe import Point
+from meson_core.plugins import Plugins
 from meson_core.ports import Gone, Present, Silent
 from meson_core.spec.states import RunState, State
+from meson_core.store.records import Commit, RunCommit
 from meson_core.store.store import open_store
 from meson_core.store.wishes import Retry
 from tests.orchestrator.cells import Cell, HandScheduler, VirtualClock
@@ -344,3 +348,79 @@ async def test_an_orchestrator_that_was_never_alone_with_the_store_reads_it_anew
     assert isinstance(cell.clock, VirtualClock)
     other.close()
     cell.close()
+
+
+async def test_a_run_waits_for_the_plugin_versions_that_it_is_pinned_to(cell: Cell) -> None:
+    """Another version may do something else: the run says what it waits for, and goes on once that is installed."""
+    run_id = cell.submit(chain(2))
+    async with cell.driven():
+        (key,) = await cell.launched(0)
+        cell.scheduler.succeed(key, x=1)
+        (second,) = await cell.launched(1)
+    pinned = cell.plugins
+
+    cell.plugins = with_version(pinned, "2.0")
+    async with cell.driven():
+        await cell.until(lambda: cell.scheduler.reconciled)
+        cell.scheduler.tell(Returned(second, T, "the executor drains"))
+        await cell.until(lambda: "AttemptReturned" in cell.names(run_id))
+        await cell.answered(cell.wish("pause", run_id))
+        await cell.answered(cell.wish("resume", run_id))
+        cell.clock.advance(2.0)
+        await cell.until(lambda: cell.store.waits(run_id))
+        (wait,) = cell.store.waits(run_id)
+        blocked = len(cell.scheduler.of(1))
+    cell.plugins = pinned
+    async with cell.driven():
+        await cell.launched(1, 2)
+
+    assert "pinned to meson-tests 1.0 for the step kind 'python', and 2.0 is installed" in wait.reason
+    assert 1 == blocked
+
+
+def with_version(plugins: Plugins, version: str) -> Plugins:
+    """The same plugins, of another version."""
+    info = dataclasses.replace(plugins.listing[0], version=version)
+    return Plugins((info,), plugins.declared, dict.fromkeys(plugins.owners, (info,)))
+
+
+async def test_a_run_that_nobody_can_drive_is_left_alone(cell: Cell) -> None:
+    """Its log is of a newer Meson: the others go on, and who asks for it is told."""
+    well = cell.submit(chain(1))
+    async with cell.driven():
+        (key,) = await cell.launched(0)
+    version = cell.store.run(well).version  # type: ignore[union-attr]
+    created = RunCreated(T, "newer", version, "", msgspec.Raw(b"{}"), {}, engine=99)
+    lease = cell.store.acquire(cell.settings.cell, "a newer Meson")
+    cell.store.commit(Commit(lease.epoch, [RunCommit("newer", 0, [created], [], {}, RunState.running)]))
+    lease.release()
+
+    async with cell.driven() as orchestrator:
+        cell.scheduler.succeed(key, x=1)
+        state = await orchestrator.run_until_ended(well)
+        with pytest.raises(EngineError, match="pinned to engine version 99"):
+            await orchestrator.run_until_ended("newer")
+
+    assert RunState.succeeded is state
+    assert RunState.running is cell.state("newer")
+
+
+async def test_a_run_that_breaks_again_while_it_is_stopped_is_left_alone(cell: Cell) -> None:
+    """Whoever waits for it is told, and the orchestrator goes on with the others."""
+    ill = cell.submit(chain(1))
+
+    async with cell.driven() as orchestrator:
+        (key,) = await cell.launched(0)
+        waiting = asyncio.get_running_loop().create_task(orchestrator.run_until_ended(ill))
+        for kills in (1, 2):
+            cell.scheduler.succeed(key._replace(attempt="one"))  # type: ignore[arg-type]
+            if kills == 1:
+                await cell.until(lambda: cell.scheduler.kills)
+        with pytest.raises(EngineError, match="met a bug again"):
+            await waiting
+        well = cell.submit(chain(1))
+        _, other = await cell.launched(0, 2)
+        cell.scheduler.succeed(other, x=1)
+        state = await orchestrator.run_until_ended(well)
+
+    assert RunState.succeeded is state

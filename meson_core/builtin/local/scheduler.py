@@ -24,7 +24,7 @@ from meson_core.ports import AttemptKey, Gone, Report, SchedulerCapabilities
 from meson_core.resources import CPUS, MEMORY, Offer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
     from types import TracebackType
 
     from meson_core.agents import Received, UnixLink
@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 _TRIES_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 #: Facts that may wait for the orchestrator before the socket is not read any more.
 _MAX_PENDING = 50_000
+#: Refusals in a row after which nobody hopes any more.
+_MAX_REFUSALS = 3
 #: Name of the executor; its directory tells it from others.
 _EXECUTOR = "local"
 _SESSION_FILE = "session.json"
@@ -67,6 +69,11 @@ class LocalScheduler:
         self._held: dict[AttemptKey, Placement] = {}
         self._free: dict[str, float] = {}
         self._silent_since: float | None = None
+        #: What is to be said in the next session.
+        self._unsaid: list[Callable[[Session], bytes]] = []
+        #: Sessions in a row that the executor refused.
+        self._refusals = 0
+        self._refusal = ""
         # What the next report holds.
         self._facts: list[Any] = []
         self._samples: dict[AttemptKey, Sample] = {}
@@ -121,12 +128,10 @@ class LocalScheduler:
         self._news.set()
 
     async def forget(self, keys: Sequence[AttemptKey]) -> None:
-        if self._session is not None:
-            self._write(self._session.forget(keys))
+        self._say(lambda session: session.forget(keys))
 
     async def send(self, key: AttemptKey, name: str, value: Any) -> None:
-        if self._session is not None:
-            self._write(self._session.send(key, name, value))
+        self._say(lambda session: session.send(key, name, value))
 
     async def reconcile(self, keys: Iterable[AttemptKey]) -> None:
         self._report_verdicts(self._roster.expect(keys))
@@ -211,6 +216,13 @@ class LocalScheduler:
 
     # --- the link -----------------------------------------------------------------------------------------------------
 
+    def _say(self, line: Callable[[Session], bytes]) -> None:
+        """Say this in the present session, or in the next one."""
+        if self._session is not None:
+            self._write(line(self._session))
+        else:
+            self._unsaid.append(line)
+
     def _write(self, data: bytes) -> None:
         if self._link is not None:
             self._link.write(data)
@@ -231,6 +243,7 @@ class LocalScheduler:
         self._notes.extend(received.notes)
         if received.welcome is not None:
             self._silent_since = None
+            self._refusals = 0
             _remember_incarnation(self._directory, received.welcome.incarnation)
             self._totals = dict(received.welcome.totals)
             self._free = dict(self._totals)
@@ -239,7 +252,9 @@ class LocalScheduler:
             self._offer_due = True
         self._write(received.reply)
         if received.ended and self._link is not None:
-            self._notes.append(f"executor {self._roster.executor}: {received.ended}")
+            self._notes.append(f"the executor ends the session: {received.ended}")
+            self._refusals += session.over
+            self._refusal = received.ended
             self._link.close(received.ended)
         if len(self._facts) > _MAX_PENDING and not self._paused and self._link is not None:
             self._paused = True
@@ -259,12 +274,24 @@ class LocalScheduler:
         """Have a link to a live executor, whatever it takes, until we are closed."""
         try:
             while not self._closing.is_set():
+                if self._refusals:
+                    await self._after_refusal()
                 await self._connect()
                 if self._link is not None:
                     await self._watch()
         except BackendError as error:
             self._failure = error
             self._news.set()
+
+    async def _after_refusal(self) -> None:
+        """Who was refused may have been overtaken for a moment; who is refused again and again has lost the executor."""
+        if self._refusals >= _MAX_REFUSALS:
+            raise BackendError(
+                f"the executor in {self._directory} refuses this orchestrator: {self._refusal}",
+                retryable=False,
+                hint="another orchestrator may have taken over the cell, or the cell was given another name",
+            )
+        await self._pause(_TRIES_S[-1])
 
     async def _connect(self) -> None:
         """Connect to the executor, and start one where there is none."""
@@ -284,6 +311,9 @@ class LocalScheduler:
                 if link.peer is not None:
                     self._daemon.watch(link.peer)
                 link.write(self._session.hello())
+                unsaid, self._unsaid = self._unsaid, []
+                for line in unsaid:
+                    line(self._session)  # nothing goes out yet: it waits for the welcome
                 return
             if not await asyncio.to_thread(self._daemon.start):
                 await self._pause(_TRIES_S[min(tries, len(_TRIES_S) - 1)])
