@@ -40,6 +40,8 @@ def main() -> int:
         "equal": len(outcomes) - len(bad),
         "faults": dict(faults),
         "facts": sum(outcome.facts for outcome in outcomes),
+        "outside_jobs": sum(outcome.jobs for outcome in outcomes),
+        "unknown_and_settled": sum(outcome.settled for outcome in outcomes),
         "seconds": round(time.monotonic() - begin, 1),
         "bad_seeds": bad,
     }

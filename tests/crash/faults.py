@@ -10,7 +10,9 @@ from tests.crash.yard import wait_until
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Callable
 
+    from tests.crash.services import Person
     from tests.crash.yard import Yard
 
 #: Kinds of faults; "point" is a kill at a chosen point of the orchestrator's loop.
@@ -40,22 +42,29 @@ def plan_faults(rng: random.Random, length: int) -> list[Fault]:
     return [Fault(rng.choice(KINDS), at, rng.randrange(1, 60)) for at in moments]
 
 
-def inflict(yard: Yard, run_id: str, faults: list[Fault]) -> list[Fault]:
-    """Let them happen in turn, then let the run end.
+def inflict(yard: Yard, run_id: str, faults: list[Fault], person: Person, happened: list[Fault]) -> None:
+    """Let them happen in turn, then let the run end; a person settles what only a person can.
 
-    Returns:
-        The faults that happened; a run may end before its later ones.
+    Args:
+        yard: where it runs.
+        run_id: the run.
+        faults: what is planned.
+        person: who looks after outcomes that are unknown.
+        happened: gets the faults that happened; a run may end before its later ones.
 
     Raises:
         TimeoutError: the run did not end.
     """
-    happened = []
+
+    def passed(condition: Callable[[], bool]) -> Callable[[], bool]:
+        return lambda: condition() or yard.ended(run_id) or (yard.orchestrating and person.settle(run_id) and False)
+
     yard.start_orchestrator(die_at=next((fault.point for fault in faults[:1] if fault.kind == "point"), None))
     for number, fault in enumerate(faults):
         if fault.kind == "point":
-            wait_until(lambda: not yard.orchestrating or yard.ended(run_id), PATIENCE_S, "death at a point, or the end")
+            wait_until(passed(lambda: not yard.orchestrating), PATIENCE_S, "death at a point, or the end")
         else:
-            wait_until(lambda at=fault.at: yard.seq(run_id) >= at or yard.ended(run_id), PATIENCE_S, f"fact {fault.at}")  # type: ignore[misc]
+            wait_until(passed(lambda at=fault.at: yard.seq(run_id) >= at), PATIENCE_S, f"fact {fault.at}")  # type: ignore[misc]
         if yard.ended(run_id):
             break
         _happen(yard, fault)
@@ -65,11 +74,10 @@ def inflict(yard: Yard, run_id: str, faults: list[Fault]) -> list[Fault]:
             yard.start_orchestrator(die_at=following.point if following and following.kind == "point" else None)
     if not yard.orchestrating:
         yard.start_orchestrator()
-    wait_until(lambda: yard.ended(run_id) or not yard.orchestrating, PATIENCE_S, "the end of the run")
+    wait_until(passed(lambda: not yard.orchestrating), PATIENCE_S, "the end of the run")
     if not yard.ended(run_id):  # the last orchestrator was to die at a point that it has just reached
         yard.start_orchestrator()
-        wait_until(lambda: yard.ended(run_id), PATIENCE_S, "the end of the run")
-    return happened
+        wait_until(passed(lambda: False), PATIENCE_S, "the end of the run")
 
 
 def _happen(yard: Yard, fault: Fault) -> None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[2]
 PROJECT = Path(__file__).parent / "project"
+#: Folders with a plugin each, as if they were installed.
+PLUGINS = (Path(__file__).parent / "plugin", REPOSITORY / "tests" / "plugins" / "fakeservice")
 SETTINGS = """
 window = 5
 [schedulers.local]
@@ -104,9 +106,9 @@ class Yard:
         command = [sys.executable, "-m", "tests.crash.orchestrator", str(self.project)]
         if die_at is not None:
             command += ["--die-at", str(die_at)]
-        self._orchestrator = subprocess.Popen(
-            command, cwd=REPOSITORY, env=os.environ | {"MESON_CRASH_DIARY": str(self.diary)}, stderr=self.errors
-        )
+        path = os.pathsep.join(map(str, (*PLUGINS, PROJECT, REPOSITORY)))
+        environment = os.environ | {"MESON_CRASH_DIARY": str(self.diary), "PYTHONPATH": path}
+        self._orchestrator = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stderr=self.errors)
 
     @property
     def orchestrating(self) -> bool:

@@ -13,9 +13,12 @@ import os
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from meson_runtime import ctx
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 DIARY = Path(os.environ["MESON_CRASH_DIARY"]) if "MESON_CRASH_DIARY" in os.environ else None
 
@@ -40,27 +43,22 @@ def note(what: str, **more: Any) -> None:
         diary.write((json.dumps(line | {"job": ctx.job_key} | more) + "\n").encode())
 
 
-def jobs_before() -> int:
-    """How many jobs of this instance there were before the present one."""
+def jobs_before(step: str, indexes: Sequence[int], job_key: str) -> int:
+    """How many jobs of this instance there were before this one."""
     assert DIARY is not None
-    name = hashlib.sha256(json.dumps([ctx.step, list(ctx.indexes)]).encode()).hexdigest()
+    name = hashlib.sha256(json.dumps([step, list(indexes)]).encode()).hexdigest()
     path = DIARY / "jobs" / name
     seen = path.read_text().split() if path.exists() else []
-    if ctx.job_key not in seen:
+    if job_key not in seen:
         # Appended before anything can fail: a crash right here repeats the job, and finds its key again.
         with path.open("a") as keys:
-            keys.write(f"{ctx.job_key}\n")
-        seen.append(ctx.job_key)
-    return seen.index(ctx.job_key)
+            keys.write(f"{job_key}\n")
+        seen.append(job_key)
+    return seen.index(job_key)
 
 
-def act(**inputs: Any) -> dict[str, Any]:
-    """A step: see `tests.strategies.compute`, of which this is the twin on the executor's side."""
-    note("begin")
-    threading.Event().wait(inputs["seed"] % 7 * 0.01)  # work takes time: long enough to be killed in
-    if jobs_before() < inputs.get("fails", 0):
-        note("fail")
-        raise PlannedFailureError(f"{ctx.step} fails as planned")
+def outputs_of(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """What `tests.strategies.compute` says, which the orchestrator's side is judged by."""
     text = json.dumps({name: inputs[name] for name in sorted(inputs) if name != "fails"}, sort_keys=True)
     outputs: dict[str, Any] = {}
     for name, given in inputs["gives"].items():
@@ -72,5 +70,16 @@ def act(**inputs: Any) -> dict[str, Any]:
             "str": "abcdefgh"[: number % 5],
             "list[int]": [number // 7**at % 5 for at in range(number % 4)],
         }[given]
+    return outputs
+
+
+def act(**inputs: Any) -> dict[str, Any]:
+    """A step."""
+    note("begin")
+    threading.Event().wait(inputs["seed"] % 7 * 0.01)  # work takes time: long enough to be killed in
+    if jobs_before(ctx.step, ctx.indexes, ctx.job_key) < inputs.get("fails", 0):
+        note("fail")
+        raise PlannedFailureError(f"{ctx.step} fails as planned")
+    outputs = outputs_of(inputs)
     note("end")
     return outputs
