@@ -62,7 +62,15 @@ def connect(project: str | os.PathLike[str] = ".", *, create: bool = False, read
     """
     settings = read_settings(find_root(Path(project)), os.environ)
     store = open_store(settings.store_location, create=create, read_only=read_only)
-    return Client(store, settings.directory, cell=settings.cell, by=settings.owner or getpass.getuser())
+    return Client(store, settings.directory, cell=settings.cell, by=settings.owner or _user())
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run under a number that has no name.
+        return str(os.getuid())
 
 
 class Client:
@@ -498,6 +506,7 @@ class Client:
 
     def send(self, run: str, instance: Instance, name: str, value: Any, *, wait_s: float | None = WAIT_S) -> None:
         """Send a message to the running attempt of an instance."""
+        names.check_instance(self.plan(run), instance)
         self._wish("send", run, Send(instance, name, value), wait_s)
 
     def settle(
@@ -518,6 +527,7 @@ class Client:
             outputs: by name.
             wait_s: seconds to wait for the answer.
         """
+        names.check_instance(self.plan(run), instance)
         self._wish("settle", run, Settle(instance, verdict, dict(outputs or {})), wait_s)
 
     def _selection(self, run: str, failed: bool, steps: Sequence[str], instances: Sequence[Instance]) -> Selection:

@@ -63,9 +63,14 @@ def explain(
         if not count:
             continue
         lines.append(_line(plan, number, state, count, sum(counts), rows, wait, one_in))
+    if not any(counts):
+        around = plan.scopes[plan.nodes[number].scope].owner
+        if all_ended(counts_of(plan, around, rows)):
+            return [*lines, f"there is nothing to do: {plan.nodes[around].name} has ended without it"]
+        return [*lines, f"waiting: {_blocked(plan, number, rows)}"]
     if not lines or all(ENDED[state] for state in State if counts[state]):
         ended = sum(counts)
-        done = ", ".join(f"{counts[state]} {state.label}" for state in State if counts[state]) or "nothing to do"
+        done = ", ".join(f"{counts[state]} {state.label}" for state in State if counts[state])
         lines.append(f"all of it has ended: {done}" if ended != 1 else f"it has ended: {done.partition(' ')[2]}")
     return lines
 
@@ -99,6 +104,9 @@ def _blocked(plan: Plan, number: int, rows: Mapping[int, NodeRow]) -> str:
     """What has to end, or to begin, before waiting instances of this node can go on."""
     node = plan.nodes[number]
     members = plan.scopes[node.scope].nodes
+    owner = plan.scopes[node.scope].owner
+    if owner != ROOT and not _begun(counts_of(plan, owner, rows)):
+        return f"is inside {plan.nodes[owner].name}, which {_blocked(plan, owner, rows)}"
     open_ones = [
         f"{plan.nodes[members[position]].name} ({loudest(counts_of(plan, members[position], rows)).label})"
         for position in node.predecessors
@@ -106,13 +114,13 @@ def _blocked(plan: Plan, number: int, rows: Mapping[int, NodeRow]) -> str:
     ]
     if open_ones:
         return "waits for " + ", ".join(open_ones)
-    owner = plan.scopes[node.scope].owner
     if owner == ROOT:
         return "about to start"
-    around = plan.nodes[owner]
-    if not any(counts_of(plan, owner, rows)[state] for state in State if state not in _WAITING):
-        return f"is inside {around.name}, which {_blocked(plan, owner, rows)}"
-    return f"waits for its turn inside {around.name}: only some items are under way at a time"
+    return f"waits for its turn inside {plan.nodes[owner].name}: only some items are under way at a time"
+
+
+def _begun(counts: Sequence[int]) -> bool:
+    return any(counts[state] for state in State if state not in _WAITING)
 
 
 def counts_of(plan: Plan, number: int, rows: Mapping[int, NodeRow]) -> Sequence[int]:
