@@ -34,7 +34,7 @@ class Daemon:
         self._handle: int | None = None
 
     def start(self) -> bool:
-        """Start an executor and wait until it can be reached; False when another one is there, or just leaves.
+        """Start an executor and wait until it can be reached; False when another one is there, or it did not get so far.
 
         It goes to the background by itself, once nothing of its predecessors is left. Blocks: call it in a thread.
 
@@ -59,6 +59,8 @@ class Daemon:
         else:
             if found.returncode in (_STARTED, _ALREADY_THERE):
                 return found.returncode == _STARTED
+            if found.returncode < 0:
+                return False  # killed on its way, which says nothing about the next one
             said = found.stderr.strip() or f"exit code {found.returncode}"
         raise BackendError(
             f"the executor in {self._directory} cannot be started: {said}",
