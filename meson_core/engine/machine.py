@@ -15,7 +15,7 @@ from meson_core.engine import composites, reopening, scopes, snapshots, validati
 from meson_core.engine.attempts import VERDICTS
 from meson_core.engine.dispatch import BY_EVENT
 from meson_core.engine.identity import RUN_TIMER
-from meson_core.engine.memory import Memory
+from meson_core.engine.memory import Gist, Memory
 from meson_core.engine.stopping import stop_scope
 from meson_core.engine.table import COMPOSITE_TABLE, RUN_TABLE, STEP_TABLE
 from meson_core.errors import EngineError, InvalidTransitionError, NotFoundError
@@ -81,17 +81,18 @@ class RunMachine:
         commands: list[Command] = []
         m.changes, m.commands = changes, commands
         handler = HANDLERS[type(event)]
+        finished = False
         try:
             handler(m, event)
             if m.ended or m.starts:
-                _settle(m)
+                finished = _settle(m)
         except InvalidTransitionError as error:
             raise self._told(event, error) from None
         except BaseException:
             self._broken = True
             raise
-        m.recent.append(event)
-        return Decision(changes, commands, None if m.run_state is before else m.run_state)
+        m.recent.append(_gist(event))
+        return Decision(changes, commands, m.run_state if finished or m.run_state is not before else None)
 
     def outstanding(self) -> list[Command]:
         """What must be ordered again after a restart; every order is idempotent."""
@@ -168,9 +169,19 @@ def _fits(m: Memory, instance: Instance) -> bool:
     )
 
 
-def _settle(m: Memory) -> None:
-    """Draw all consequences: of what has ended first, so that what is stopped is not started before."""
+def _gist(event: ev.Event) -> Gist:
+    """What is kept of an event for the story of its instance; not the event, whose values may be large."""
+    return type(event), event.at, getattr(event, "instance", None), getattr(event, "attempt", 0)
+
+
+def _settle(m: Memory) -> bool:
+    """Draw all consequences: of what has ended first, so that what is stopped is not started before.
+
+    Returns:
+        Whether the run has ended.
+    """
     ended, starts = m.ended, m.starts
+    finished = False
     while ended or starts:
         if not ended:
             composites.start(m, *starts.popleft())
@@ -179,8 +190,10 @@ def _settle(m: Memory) -> None:
         if scopes.after_end(m, scope, position):
             if scope.owner is None:
                 _finish(m)
+                finished = True
             else:
                 composites.scope_ended(m, scope)
+    return finished
 
 
 # --- the run ------------------------------------------------------------------------------------------------------

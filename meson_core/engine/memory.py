@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from meson_core.commands import Change, Command
 from meson_core.engine.shapes import CHOOSE, IMPLIED, STATES, WAITING, NodeShape, ScopeShape, Shapes
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from meson_core.events import Event
     from meson_core.spec.plan import Instance, Plan
+
+#: What is kept of an event: its kind, when, which instance, which attempt.
+Gist: TypeAlias = "tuple[type[Event], float, Instance | None, int]"
 
 _NO_COMPOSITES: dict[int, Composite | bytes] = {}
 
@@ -176,7 +179,7 @@ class Memory:
         due: when the run has taken too long.
         ended: nodes that have ended, their consequences still to be drawn.
         starts: composites to be started.
-        recent: the last events, for the story in an error.
+        recent: the gist of the last events, for the story in an error.
     """
 
     __slots__ = (
@@ -210,7 +213,7 @@ class Memory:
         self.commands: list[Command] = []
         self.ended: deque[tuple[Scope, int]] = deque()
         self.starts: deque[tuple[Scope, int]] = deque()
-        self.recent: deque[Event] = deque(maxlen=64)
+        self.recent: deque[Gist] = deque(maxlen=64)
 
     def exist(self, members: Iterable[int], number: int = 1) -> None:
         """So many instances of each of these nodes have come into being, waiting."""

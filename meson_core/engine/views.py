@@ -176,6 +176,9 @@ def tally_inside(node: NodeShape, state: int, composite: Composite | None) -> It
                     yield member, after, 1
     if composite is None:
         return
+    if node.kind == FOR_EACH and not composite.live and not node.scopes[0].composites:
+        yield from _tally_rows(node.scopes[0], composite.folds[0].states)
+        return
     for index in range(composite.total):
         scope = composite.live.get(index)
         if scope is not None:
@@ -189,12 +192,26 @@ def tally_inside(node: NodeShape, state: int, composite: Composite | None) -> It
             yield member, WAITING, composite.total - composite.next
 
 
+def _tally_rows(shape: ScopeShape, states: bytearray) -> Iterator[tuple[int, int, int]]:
+    """Folded scopes that hold nothing but steps, column by column."""
+    for position, node in enumerate(shape.nodes):
+        column = states[position :: shape.size]
+        for state in range(len(STATES)):
+            number = column.count(state)
+            if number:
+                yield node.id, state, number
+
+
 # --- the story of an instance -------------------------------------------------------------------------------------
 
 
 def story(m: Memory, instance: Instance) -> list[str]:
     """What the engine knows of an instance, oldest first: its last events, then how it stands."""
-    lines = [str(event) for event in m.recent if getattr(event, "instance", None) == instance]
+    lines = [
+        f"{kind.__name__} at {at:.3f}" + (f", attempt {attempt}" if attempt else "")
+        for kind, at, of, attempt in m.recent
+        if of == instance
+    ]
     found = find(m, instance)
     name = m.shapes.nodes[instance[0]].name + (str(list(instance[1:])) if len(instance) > 1 else "")
     if found is None:

@@ -255,6 +255,15 @@ def test_job_keys_are_made_of_run_instance_and_job() -> None:
     assert job_key("r1", (1, 2), 3) == "meson-8bd4fbae38a63026e50cf5a04f692a1b"  # part of the contract with services
 
 
+def test_what_was_in_the_gap_for_one_job_is_not_for_the_next() -> None:
+    story = one(retry={"user": 1, "platform": 1, "backoff_s": 0})
+    story.placed("a")
+    story.intended("a")
+    story.failed("a", "user")
+    story.placed("a")
+    assert story.fenced("a") == ["a: starting → ready", "enqueue a#3 job 2"]
+
+
 # --- messages, values, expressions ----------------------------------------------------------------------------------
 
 

@@ -173,6 +173,43 @@ def test_a_skipped_step_stays_skipped_until_it_is_named() -> None:
     story.check()
 
 
+def test_a_step_that_is_named_is_not_skipped_any_more_wherever_it_comes_up() -> None:
+    story = Story(repeat("loop", step("b"), step("c")))
+    story.created()
+    story.skipped("c")
+    story.works("b[0]")
+    story.judged("loop", 0, done=True)
+    story.reopened("c")
+    story.works("c[0]")
+    assert story.judged("loop", 0, done=False)[:2] == ["b[1]: waiting → ready", "c[1]: waiting → ready"]
+    story.check()
+
+
+def test_an_instance_that_is_named_is_not_skipped_any_more() -> None:
+    story = Story(step("a"), for_each("each", step("b"), after="a"))
+    story.created()
+    story.skipped("b[0]")
+    story.works("a")
+    assert story.items("each", 1)[-1] == "run: succeeded"
+    story.reopened("b[0]")
+    story.works("b[0]")
+    story.reopened("a")
+    story.works("a")
+    assert story.items("each", 1) == ["b[0]: waiting → ready", "enqueue b[0]#2"]
+
+
+def test_a_reopening_after_which_nothing_is_left_ends_the_run_again() -> None:
+    story = Story(step("a"), step("b", "a"))
+    story.created()
+    story.fails("a")
+    assert story.reopened("b") == [
+        "b: upstream failed → waiting",
+        "b: waiting → upstream failed",
+        "end: failed",
+        "run: failed",
+    ]
+
+
 def test_a_failed_step_is_skipped_by_reopening_it_first() -> None:
     story = Story(step("a"), step("b", "a"))
     story.created()
