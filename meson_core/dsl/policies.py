@@ -108,7 +108,7 @@ def _resources(said: Mapping[str, Any], refuse: _Refuse) -> dict[str, Any]:
     if not isinstance(more, Mapping):
         refuse("resources", more, "must be a mapping of names to amounts")
     for name, amount in more.items():
-        if name in (CPUS, MEMORY, DISK, GPUS):
+        if name in (CPUS, MEMORY, DISK):
             refuse("resources", name, "is for further quantities; this one has a word of its own")
         other[str(name)] = _number(f"resources[{name!r}]", amount, refuse)
     if other:

@@ -206,7 +206,8 @@ def _return_of(function: Callable[..., Any], where: Where) -> Any:
     except NameError as error:
         missing = getattr(error, "name", "") or ""
         msg = f"step {function.__name__}: its return annotation {raw!r} names {missing!r}, which is not there"
-        raise UnknownNameError(msg, name=missing, known=_scope(function), where=where) from None
+        known = [name for name in _scope(function) if name.isidentifier() and not name.startswith("_")]
+        raise UnknownNameError(msg, name=missing, known=known, where=where) from None
     except Exception as error:  # noqa: BLE001 - annotations are the author's own code, and may raise anything
         msg = f"step {function.__name__}: its return annotation {raw!r} cannot be read: {error}"
         raise SpecError(msg, where=where) from None

@@ -291,5 +291,47 @@ def test_a_class_of_a_cell_is_found_though_python_does_not_know_where_it_is(tmp_
     assert _run(locate(session["f"], None), tmp_path) == "pair"
 
 
+def test_other_names_of_things_are_kept(tmp_path: Path) -> None:
+    session = _cell(
+        """
+        from __future__ import annotations
+        import collections.abc as abc
+        import meson_core
+        from typing import Optional, cast
+        from math import sqrt
+
+        def plain(x):
+            return x + 1
+
+        class Base:
+            y = 10
+
+        class Derived(Base):
+            def __init__(self):
+                self.z = plain(self.y)
+
+        renamed, Alias, root = plain, Derived, sqrt
+
+        @meson_core.step
+        def first(x: int) -> int:
+            return x
+
+        second = first
+
+        @meson_core.step(cpus=1)
+        def f(x: int) -> list[float]:
+            try:
+                import json as js
+                assert Optional[int] and cast(int, x) == x and abc.Mapping and print
+                return [renamed(x), Alias().z, root(16), second.fn(x), len(js.dumps([x]))]
+            except KeyError as error:
+                raise error
+        """,
+        {},
+    )
+
+    assert _run(locate(session["f"], None), tmp_path, 1) == [2, 11, 4.0, 1, 3]
+
+
 def test_other_kinds_keep_their_options() -> None:
     assert build(workflow("w", kind("r", name="x", script="a.R"))).body[0].options == {"script": "a.R"}  # type: ignore[union-attr]

@@ -354,6 +354,46 @@ def test_any_value_survives_yaml(value: Any, options: dict[str, Any], doc: str) 
     assert without_places(spec) == without_places(load_yaml(dump_yaml(spec)))
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"resources": {"cpus": 0.5, "memory": 2 * 10**9, "disk": 7, "other": {"gpus": 1.5, "licences": 2}}},
+        {"resources": {"other": {"gpus": 0}, "constraints": ["a == 1"]}},
+        {"resources": {"memory": 512 * 2**20, "constraints": ["a == 1", "b == 2"]}},
+        {"retry": {"user": 2, "timeout": 2}},
+        {"retry": {"user": 7, "timeout": 7, "platform": 7}},
+        {"retry": {"user": 1, "platform": None, "backoff_s": 0.5}},
+        {"timeout_s": 0.5, "grace_s": 0, "priority": -1, "isolate": True},
+        {"join": "any", "on_failure": "ignore", "after": [], "doc": "One.\nTwo.\n"},
+        {"input_types": {"x": "list[int]"}, "inputs": {"x": {"expr": "[1]"}}},
+        {"options": {"memory": 1, "name": "n", "script": "a\nb"}},
+    ],
+    ids=str,
+)
+def test_every_word_of_a_step_survives_yaml(fields: dict[str, Any]) -> None:
+    spec = Workflow(name="w", body=(Step.model_validate({"name": "a", "kind": "k", **fields}),))
+
+    assert without_places(spec) == without_places(load_yaml(dump_yaml(spec)))
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        {"type": "int"},
+        {"type": "int", "default": None, "required": False},
+        {"type": "float", "default": 3.0, "required": False, "ge": 1, "lt": 2.5, "doc": "Of all."},
+        {"type": "str", "default": "a", "required": True, "choices": ["a"], "pattern": "a", "max_length": 1},
+    ],
+    ids=str,
+)
+def test_every_word_of_a_parameter_survives_yaml(declared: dict[str, Any]) -> None:
+    spec = Workflow.model_validate(
+        {"name": "w", "params": {"p": declared}, "body": [{"name": "a", "kind": "k", "node": "step"}], "timeout_s": 60}
+    )
+
+    assert without_places(spec) == without_places(load_yaml(dump_yaml(spec)))
+
+
 @given(text=st.text(alphabet="abk:{}[],-?!&*'\"\n #|>%@`~0123.", max_size=80))
 @settings(deadline=None)
 def test_no_text_breaks_the_readers(text: str) -> None:

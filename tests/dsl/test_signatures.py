@@ -122,6 +122,19 @@ def test_an_annotation_that_means_nothing_is_told_with_the_function(
     assert (caught.value.where.file, caught.value.where.line) == (__file__, f.__code__.co_firstlineno)
 
 
+def test_fields_that_mean_nothing_are_told_with_the_function() -> None:
+    class Broken(TypedDict):
+        x: Nowhere  # type: ignore[name-defined] # noqa: F821
+
+    def f(given: object = None) -> Broken:
+        return Broken(x=1)
+
+    with pytest.raises(
+        SpecError, match=r"step f: the fields of .*Broken cannot be read: name 'Nowhere' is not defined"
+    ):
+        step(f)()
+
+
 def test_the_nearest_name_is_given_for_a_misspelt_annotation() -> None:
     def f() -> Recrd: ...  # type: ignore[name-defined] # noqa: F821
 

@@ -133,6 +133,15 @@ def test_numbers_of_numpy_and_paths_are_bound_as_json() -> None:
     assert _spec(for_each(y=Array([1, 2]))(f.named("g")(x=1))).variables == {"y": Constant(value=[1, 2])}
 
 
+def test_a_step_without_outputs_stands_for_nothing() -> None:
+    @step
+    def f(x: Any) -> None: ...
+
+    with pytest.raises(SpecError, match="f has no outputs") as caught:
+        f(x=f)
+    assert caught.value.hint == "declare them: by a return annotation, or outputs={...}"
+
+
 def test_notebooks_may_ask_for_what_is_not_there() -> None:
     """They look for `_repr_html_` and the like, and an error of ours would be shown instead of the object."""
     for thing in (users, users.output, users.output["rows"], for_each(x=[1]), workflow("w", users), train):

@@ -83,7 +83,7 @@ def test_an_unknown_name_is_an_ordinary_mistake() -> None:
 @pytest.mark.parametrize(
     ("code", "heavy"),
     [
-        ("import meson_core", {"meson_core.dsl", "meson_core.errors", "pydantic", "msgspec", "yaml", "inspect"}),
+        ("import meson_core", {"meson_core.dsl", "meson_core.errors", "pydantic", "msgspec", "yaml"}),
         ("from meson_core import step, ctx, Artifact", {"meson_core.dsl", "pydantic", "yaml"}),
         # A module of steps with its workflow is imported in every worker.
         (_WORKFLOW, {"pydantic", "msgspec", "yaml", "meson_core.spec"}),
