@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from meson_core.cli.driving import Left
     from meson_core.cli.project import Project
+    from meson_core.cli.viewing import View
     from meson_core.client import Client, RunTree
     from meson_core.store.records import RunRow
 
@@ -31,7 +32,16 @@ _EXIT = {
 _BAD = (State.failed, State.upstream_failed, State.cancelled, State.outcome_unknown)
 
 
-def summarise(project: Project, client: Client, run_id: str, left: Left, *, as_json: bool) -> int:
+def summarise(
+    project: Project,
+    client: Client,
+    run_id: str,
+    left: Left,
+    *,
+    view: View,
+    began: float | None = None,
+    as_json: bool,
+) -> int:
     """Tell how a run was left.
 
     Args:
@@ -39,6 +49,8 @@ def summarise(project: Project, client: Client, run_id: str, left: Left, *, as_j
         client: to its store.
         run_id: the run.
         left: how.
+        view: what has shown it until now.
+        began: when this command took up a run that was there already, seconds since the epoch.
         as_json: for a program.
 
     Returns:
@@ -50,13 +62,17 @@ def summarise(project: Project, client: Client, run_id: str, left: Left, *, as_j
     if as_json:
         print_json(report(client, row, tree, following))
     else:
-        _tell(client, row, tree, left, following)
+        if not (view.shows_end and row.state.ended):
+            console().print(_head(row, tree, left, began), soft_wrap=True)
+        for line in [*amiss(client, row, tree), *results(row), *commands(following), *_others(project, client, row)]:
+            console().print(line, soft_wrap=True)
     return _EXIT.get(row.state, ExitCode.left_running)
 
 
 def report(client: Client, row: RunRow, tree: RunTree, following: list[tuple[str, str]]) -> dict[str, Any]:
     """A run as one JSON object."""
     ended = row.ended_at if row.ended_at is not None else tree.at
+    steps = {node.name for node in tree.nodes if node.kind == "step"}
     failed = client.instances(row.run_id, states=(State.failed,), limit=100)
     return {
         "run_id": row.run_id,
@@ -78,6 +94,7 @@ def report(client: Client, row: RunRow, tree: RunTree, following: list[tuple[str
                 "failure": msgspec.to_builtins(each.failure),
             }
             for each in failed
+            if each.step in steps
         ],
         "next": [command for _, command in following],
     }
@@ -98,10 +115,9 @@ def next_commands(project: Project, row: RunRow) -> list[tuple[str, str]]:
     return [("go on", project.command("resume", run)), ("give up", project.command("cancel", run))]
 
 
-def _tell(client: Client, row: RunRow, tree: RunTree, left: Left, following: list[tuple[str, str]]) -> None:
+def _head(row: RunRow, tree: RunTree, left: Left, began: float | None) -> Text:
     from rich.text import Text
 
-    out = console()
     as_step = State[row.state.value]
     ended = row.ended_at if row.ended_at is not None else tree.at
     line = (
@@ -111,12 +127,23 @@ def _tell(client: Client, row: RunRow, tree: RunTree, left: Left, following: lis
         .append("  ")
     )
     if row.state.ended:
-        line.append_text(state_text(row.state)).append(f" after {duration(ended - row.created_at)}")
+        line.append_text(state_text(row.state)).append(f" after {duration(ended - (began or row.created_at))}")
     else:
         line.append("is drained: nothing of it runs" if left == "drained" else "goes on without us")
-    out.print(line.append(f"  run {row.run_id}", style="dim"), soft_wrap=True)
-    for told in [*amiss(client, row, tree), *results(row), *commands(following)]:
-        out.print(told, soft_wrap=True)
+    return line.append(f"  run {row.run_id}", style="dim")
+
+
+def _others(project: Project, client: Client, row: RunRow) -> list[Text]:
+    """Runs of the cell that this command has taken up on the way, and leaves unfinished when nobody takes over."""
+    from rich.text import Text
+
+    if client.store.holder(client.cell) is not None:
+        return []
+    return [
+        Text().append(f"  run {run} is unfinished as well: ", style="dim").append(project.command("resume", run))
+        for run in client.store.unfinished_runs(client.cell)
+        if run != row.run_id
+    ]
 
 
 def amiss(client: Client, row: RunRow, tree: RunTree) -> list[Text]:

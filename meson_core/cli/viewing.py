@@ -41,9 +41,14 @@ class View(Protocol):
 
     #: The command that shows it, for messages.
     command: str
+    #: Whether what it leaves behind tells how the run has ended.
+    shows_end: bool
 
     def start(self) -> None:
         """Show what is going to be run."""
+
+    def know(self, client: Client, run_id: str) -> None:
+        """The run was there before the command began: what has happened so far is no news."""
 
     def watch(self, client: Client, run_id: str) -> None:
         """The run exists: show it from now on."""
@@ -62,10 +67,15 @@ class Silent:
         command: that runs.
     """
 
+    shows_end = False
+
     def __init__(self, command: str) -> None:
         self.command = command
 
     def start(self) -> None:
+        return
+
+    def know(self, client: Client, run_id: str) -> None:
         return
 
     def watch(self, client: Client, run_id: str) -> None:
@@ -134,6 +144,13 @@ class _Watched:
         self._seq = -1
         self._looked = 0.0
 
+    @classmethod
+    def known(cls, client: Client, run_id: str, plan: Plan) -> _Watched:
+        """One of which everything so far is known."""
+        watched = cls(client, run_id, plan)
+        watched.news.take_as_known(client.tree(run_id))
+        return watched
+
     def tree(self) -> RunTree | None:
         """The run as it stands now; None when nothing can have changed since the last call."""
         now = time.monotonic()
@@ -155,12 +172,15 @@ class Live:
         command: that runs.
     """
 
+    shows_end = True
+
     def __init__(self, plan: Plan, command: str) -> None:
         self.command = command
         self._plan = plan
         self._screen = Screen(console())
         self._lines = trees.outline(plan)
         self._looks = _Looks(self._look, self._give_up)
+        self._known: _Watched | None = None
         self._watched: _Watched | None = None
         self._latest: RunTree | None = None
         self._nodes = {node.id: _unknown(plan, node.id) for node in plan.nodes}
@@ -171,8 +191,11 @@ class Live:
         self._paint()
         self._looks.start()
 
+    def know(self, client: Client, run_id: str) -> None:
+        self._known = _Watched.known(client, run_id, self._plan)
+
     def watch(self, client: Client, run_id: str) -> None:
-        self._watched = _Watched(client, run_id, self._plan)
+        self._watched = self._known or _Watched(client, run_id, self._plan)
 
     def say(self, text: str) -> None:
         self._notice = text
@@ -263,18 +286,24 @@ class Plain:
         command: that runs.
     """
 
+    shows_end = False
+
     def __init__(self, plan: Plan, command: str) -> None:
         self.command = command
         self._plan = plan
         self._looks = _Looks(self._look, lambda error: console().print(_broken(error)))
+        self._known: _Watched | None = None
         self._watched: _Watched | None = None
 
     def start(self) -> None:
         self._looks.start()
 
+    def know(self, client: Client, run_id: str) -> None:
+        self._known = _Watched.known(client, run_id, self._plan)
+
     def watch(self, client: Client, run_id: str) -> None:
         self._print(Text(f"{self._plan.workflow.name}  run {run_id}"))
-        self._watched = _Watched(client, run_id, self._plan)
+        self._watched = self._known or _Watched(client, run_id, self._plan)
 
     def say(self, text: str) -> None:
         self._print(Text(text))

@@ -6,12 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from meson_core.store.checking import examine
     from meson_core.store.lease import Holder, Lease
     from meson_core.store.store import Store, open_store
     from meson_core.store.upgrading import upgrade
     from meson_core.store.wake import Subscription, Topic
 
-__all__ = ["Holder", "Lease", "Store", "Subscription", "Topic", "open_store", "upgrade"]
+__all__ = ["Holder", "Lease", "Store", "Subscription", "Topic", "examine", "open_store", "upgrade"]
 
 _HOME = {
     "Holder": "lease",
@@ -19,6 +20,7 @@ _HOME = {
     "Store": "store",
     "Subscription": "wake",
     "Topic": "wake",
+    "examine": "checking",
     "open_store": "store",
     "upgrade": "upgrading",
 }

@@ -48,6 +48,13 @@ class Dialect(Protocol):
             StoreCorruptError: it is not.
         """
 
+    def examine(self, connection: Connection) -> None:
+        """See that all of an opened database is whole, as long as that may take.
+
+        Raises:
+            StoreCorruptError: it is not.
+        """
+
     def relax(self, connection: Connection, relaxed: bool) -> None:
         """Whether the next transactions of this connection may be lost in a crash of the machine."""
 

@@ -130,6 +130,9 @@ class SqliteDialect:
         if thorough and self.path.stat().st_size <= sqlite_file.CHECKED_BYTES:
             sqlite_file.judge(self.path, connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
 
+    def examine(self, connection: Connection) -> None:
+        sqlite_file.judge(self.path, connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar())
+
     def relax(self, connection: Connection, relaxed: bool) -> None:
         # In WAL mode a transaction that was not synchronised is still whole, and never before an earlier one.
         # The driver's cursor: SQLAlchemy would begin a transaction for it, in which it has no effect.

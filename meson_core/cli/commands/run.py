@@ -45,7 +45,7 @@ def run(project: Project, target: str, params: dict[str, str], plain: bool, as_j
         run_id, left = drive(project, client, view, lambda: client.start(workflow, texts=params, code=code))
     finally:
         view.close()
-    return summarise(project, client, run_id, left, as_json=as_json)
+    return summarise(project, client, run_id, left, view=view, as_json=as_json)
 
 
 @click.command()

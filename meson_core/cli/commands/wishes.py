@@ -6,6 +6,7 @@ the wish for the next one.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import click
@@ -257,13 +258,15 @@ def _drive(
         wish(WAIT_S)
         return row.run_id
 
+    began = time.time()
     view = make_view(client.plan(row.run_id), command, as_json=as_json, plain=plain)
+    view.know(client, row.run_id)
     view.start()
     try:
         run_id, left = drive(project, client, view, begin)
     finally:
         view.close()
-    return summarise(project, client, run_id, left, as_json=as_json)
+    return summarise(project, client, run_id, left, view=view, began=began, as_json=as_json)
 
 
 # --- what is meant ----------------------------------------------------------------------------------------------------
