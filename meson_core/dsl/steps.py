@@ -181,7 +181,7 @@ def only_output(value: object) -> Reference | None:
     return None
 
 
-def bindable(value: object, owner: str, where: Where | None) -> Any:
+def bindable(value: Any, owner: str, where: Where | None) -> Any:
     """A value that can be bound: JSON, a symbolic value, or a list or dict of these.
 
     Args:
