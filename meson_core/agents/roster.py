@@ -123,6 +123,8 @@ class Roster:
 
     def settle(self) -> list[tuple[Key, float]]:
         """All that an orchestrator knows of has been asked after: what else the executor has is killed."""
+        if self._settled:
+            return []  # each welcome since has seen to it
         self._settled = True
         return [] if self._named is None else self._orphans()
 

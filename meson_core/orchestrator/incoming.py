@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from meson_core.ports import Placement, Report
+    from meson_core.ports import Placement, Report, RequestClass
 
 
 class Incoming:
@@ -23,6 +23,8 @@ class Incoming:
         self.settled: deque[Callable[[], None]] = deque()
         #: Orders that were not ready when their commit was submitted.
         self.late: list[Placement] = []
+        #: What waits for machines now, when that has changed.
+        self.demand: Sequence[RequestClass] | None = None
 
     async def wait(self) -> None:
         """Until there is something to do."""
@@ -46,4 +48,9 @@ class Incoming:
     def launch_late(self, placements: Sequence[Placement]) -> None:
         """Send these as soon as nothing is being written: their commit is in the log then."""
         self.late.extend(placements)
+        self._bell.set()
+
+    def tell_demand(self, classes: Sequence[RequestClass]) -> None:
+        """Other attempts wait for machines than before."""
+        self.demand = classes
         self._bell.set()

@@ -150,6 +150,9 @@ class Loop:
             self._collect()
             if self._draining and not any(run.machine.live() for run in self._runs.values()):
                 self.drained.set()
+            if self._incoming.demand is not None:
+                demand, self._incoming.demand = self._incoming.demand, None
+                await self._scheduler.demand(demand)
             if self._written is None:
                 await self._launch_late()
                 self._drop_fallen()
@@ -260,16 +263,21 @@ class Loop:
             batch.frames[run_id].run.outputs.committed(mark)
         self._probe.reach(Point.before_launch)
         launches: list[Placement] = []
+        fences: list[AttemptKey] = []
         for position, (run, effect) in enumerate(batch.effects):
             if type(effect) is Launch:
                 placement = ready.get(position)
                 if placement is not None:
                     launches.append(placement)
-                continue
-            await self._launch(launches)
-            launches = []
-            await self._do(run, effect)
+            elif type(effect) is Fence:
+                fences.append(AttemptKey(run.run_id, effect.instance, effect.attempt))
+            else:
+                await self._launch(launches)
+                launches = []
+                await self._do(run, effect)
         await self._launch(launches)
+        if fences:
+            await self._scheduler.reconcile(fences)
         self._probe.reach(Point.after_launch)
         if batch.reports:
             await self._scheduler.acknowledge(batch.reports)
@@ -288,8 +296,6 @@ class Loop:
         if isinstance(effect, Kill):
             self._orders.unpark(run, effect.instance, effect.attempt)
             await self._scheduler.kill(AttemptKey(run.run_id, effect.instance, effect.attempt), effect.grace_s)
-        elif isinstance(effect, Fence):
-            await self._scheduler.reconcile([AttemptKey(run.run_id, effect.instance, effect.attempt)])
         elif isinstance(effect, Deliver):
             key = AttemptKey(run.run_id, effect.instance, effect.attempt)
             await self._scheduler.send(key, effect.name, effect.value)

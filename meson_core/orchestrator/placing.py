@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from meson_core.placement import Admission, Ticket
-from meson_core.ports import AttemptKey
+from meson_core.ports import AttemptKey, RequestClass
 from meson_core.store.records import WaitRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from meson_core.commands import Enqueue
     from meson_core.orchestrator.runs import ActiveRun
     from meson_core.ports import Placement, ResourceMatcher
-    from meson_core.resources import Offer
+    from meson_core.resources import Offer, Request
 
 
 class Placed(NamedTuple):
@@ -35,19 +35,28 @@ class Placer:
         runs: runs under way, by id.
         ahead: whether executors queue what does not fit yet.
         offers: whether the scheduler makes offers; one that places by itself gets everything at once.
+        tell_demand: called with what waits, when that has changed.
     """
 
     def __init__(
-        self, matchers: Iterable[ResourceMatcher], runs: dict[str, ActiveRun], *, ahead: bool, offers: bool
+        self,
+        matchers: Iterable[ResourceMatcher],
+        runs: dict[str, ActiveRun],
+        *,
+        ahead: bool,
+        offers: bool,
+        tell_demand: Callable[[Sequence[RequestClass]], None],
     ) -> None:
         self._admission = Admission(matchers, ahead=ahead)
         self._runs = runs
         self._offers = offers
+        self._tell_demand = tell_demand
         #: The offer of each attempt that is placed and not handed over.
         self._chosen: dict[AttemptKey, str] = {}
         #: Runs of which nothing is placed, with the reason.
         self._blocked: dict[str, str] = {}
         self._told: set[tuple[str, int]] = set()
+        self._demand: dict[Request, int] = {}
         #: Whether something has changed since the last round, so that another one may place more.
         self.due = False
 
@@ -129,16 +138,23 @@ class Placer:
         self._admission.forget(run_id)
 
     def waits(self, now: float) -> list[WaitRecord]:
-        """Why attempts wait, and which of those told of before wait no more."""
+        """Why attempts wait, and which of those told of before wait no more; also tells the scheduler what is in demand."""
         records = []
         told = set()
+        demand: dict[Request, int] = {}
         for wait in self._admission.waits():
             told.add((wait.run_id, wait.node))
             detail = msgspec.to_builtins(wait)
             reason = self._blocked.get(wait.run_id, wait.reason)
             records.append(WaitRecord(wait.run_id, wait.node, now, wait.waiting, reason, detail))
+            if wait.run_id not in self._blocked:
+                request = self._runs[wait.run_id].definition.requests[wait.node]
+                demand[request] = demand.get(request, 0) + wait.waiting
         for run_id, node in self._told - told:
             if run_id in self._runs:
                 records.append(WaitRecord(run_id, node, now, 0, "", None))
         self._told = told
+        if demand != self._demand:
+            self._demand = demand
+            self._tell_demand([RequestClass(request, waiting) for request, waiting in demand.items()])
         return records

@@ -186,7 +186,13 @@ class Orchestrator:
         ]
         self._incoming = Incoming()
         self._writer = Writer(self._store, clock, self._probe, self._incoming.wake)
-        self._placer = Placer(matchers, runs, ahead=capabilities.ahead, offers=capabilities.offers)
+        self._placer = Placer(
+            matchers,
+            runs,
+            ahead=capabilities.ahead,
+            offers=capabilities.offers,
+            tell_demand=self._incoming.tell_demand,
+        )
         self._timers = Timers(clock, self._incoming.wake)
         self._feeder = Feeder(clock, self._timers, self._placer)
         self._orders = Orders(

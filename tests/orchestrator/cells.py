@@ -138,6 +138,7 @@ class HandScheduler:
         self.messages: list[tuple[AttemptKey, str, Any]] = []
         self.reconciled: list[AttemptKey] = []
         self.acknowledged: list[object] = []
+        self.demands: list[list[tuple[float, int]]] = []
         self.changed: Callable[[], None] = lambda: None
         self._cpus = cpus
         self._reports: asyncio.Queue[Report] = asyncio.Queue()
@@ -186,7 +187,8 @@ class HandScheduler:
         self.changed()
 
     async def demand(self, classes: Sequence[RequestClass]) -> None:
-        return
+        self.demands.append([(one.request.amount("cpus"), one.waiting) for one in classes])
+        self.changed()
 
     # --- what the machines do -----------------------------------------------------------------------------------------
 

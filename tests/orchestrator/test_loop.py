@@ -292,7 +292,12 @@ async def test_what_does_not_fit_waits_with_a_reason(cell: Cell) -> None:
         cell.clock.advance(1.5)
         await cell.until(lambda: cell.store.waits(run_id))
         (wait,) = cell.store.waits(run_id)
+        await cell.until(lambda: cell.scheduler.demands)
+        await cell.answered(cell.wish("cancel", run_id))
+        cell.clock.advance(1.5)
+        await cell.until(lambda: len(cell.scheduler.demands) == 2)
 
+    assert [[(5000.0, 1)], []] == cell.scheduler.demands
     assert [] == cell.scheduler.launches
     assert (0, 1) == (wait.node, wait.waiting)
     assert "cpus" in wait.reason
