@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
 import threading
 from collections import defaultdict
 from contextlib import asynccontextmanager
-from itertools import count
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
@@ -36,6 +34,7 @@ from meson_core.resources import Offer
 from meson_core.settings import Settings, read_settings
 from meson_core.spec.states import Cause, RunState, State
 from meson_core.store.store import Store, open_store
+from meson_core.testing.clock import VirtualClock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -49,55 +48,6 @@ if TYPE_CHECKING:
     from meson_core.store.wishes import WishBody, WishKind
 
 DEADLINE_S = 10.0
-
-
-class VirtualClock:
-    """Time that stands still until it is turned."""
-
-    def __init__(self, start: float = 1_000_000.0) -> None:
-        self._now = start
-        self._alarms: list[tuple[float, int, _Alarm]] = []
-        self._serials = count()
-        #: Called when an alarm is set.
-        self.on_alarm: Callable[[], None] = lambda: None
-
-    def now(self) -> float:
-        return self._now
-
-    def call_at(self, due: float, action: Callable[[], None]) -> _Alarm:
-        alarm = _Alarm(action)
-        heapq.heappush(self._alarms, (due, next(self._serials), alarm))
-        self.on_alarm()
-        return alarm
-
-    def due_in(self) -> list[float]:
-        """Seconds until each alarm that is set."""
-        return sorted(round(due - self._now, 6) for due, _, alarm in self._alarms if alarm.live)
-
-    def advance(self, seconds: float) -> None:
-        """Turn the hands; what comes due on the way is called, in order."""
-        until = self._now + seconds
-        while self._alarms and self._alarms[0][0] <= until:
-            due, _, alarm = heapq.heappop(self._alarms)
-            self._now = max(self._now, due)
-            alarm.fire()
-        self._now = until
-
-
-class _Alarm:
-    def __init__(self, action: Callable[[], None]) -> None:
-        self._action: Callable[[], None] | None = action
-
-    @property
-    def live(self) -> bool:
-        return self._action is not None
-
-    def fire(self) -> None:
-        if self._action is not None:
-            self._action()
-
-    def cancel(self) -> None:
-        self._action = None
 
 
 class Watch:
@@ -320,11 +270,12 @@ class Cell:
     def __init__(self, root: Path, scheduler: HandScheduler, settings: Settings | None = None) -> None:
         self.root = root
         self.scheduler = scheduler
-        self.clock = VirtualClock()
+        self.clock = VirtualClock(1_000_000.0)
         self.settings = settings or read_settings(root, {})
         self.store: Store = open_store(self.settings.store_location)
         self.watch = Watch()
-        scheduler.changed = self.clock.on_alarm = self.watch.changed.set
+        scheduler.changed = self.watch.changed.set
+        self.clock.on_alarm = lambda _: self.watch.changed.set()
         self.orchestrator: Orchestrator | None = None
 
         @asynccontextmanager

@@ -10,7 +10,7 @@ from typing import Any
 from meson_core.orchestrator.clock import SystemClock
 from meson_core.orchestrator.snapshots import MIN_EVENTS, SnapshotPolicy
 from meson_core.orchestrator.timers import TimerKey, Timers
-from tests.orchestrator.cells import VirtualClock
+from meson_core.testing.clock import VirtualClock
 
 
 def key(number: int, run_id: str = "run") -> TimerKey:
@@ -21,7 +21,7 @@ class Bells:
     """Timers on a clock that is turned by hand, and how often they woke somebody."""
 
     def __init__(self) -> None:
-        self.clock = VirtualClock(start=100.0)
+        self.clock = VirtualClock(100.0)
         self.rung = 0
         self.timers = Timers(self.clock, self.ring)
 
