@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from meson_core.cli.output import one_line
+from meson_core.client.code_bundle import CODE
 from meson_core.graph.marks import SIGNS
 from meson_core.spec.states import STATES, State
 
@@ -19,7 +22,7 @@ TAIL = 12
 
 def headline(failure: Failure) -> str:
     """One line on what went wrong."""
-    return failure.message.partition("\n")[0] or failure.reason
+    return one_line(failure.message) or failure.reason
 
 
 def failure_lines(client: Client, run_id: str, row: StepInstance, name: str) -> list[Text]:
@@ -46,12 +49,17 @@ def tail(client: Client, run_id: str, row: StepInstance, count: int = TAIL) -> l
     written = [line.text for line in client.tail(run_id, row.instance, row.attempt, count)]
     if row.failure is None or row.failure.traceback is None:
         return written
-    frames = row.failure.traceback.rstrip().splitlines()
+    frames = _in_project(client, row.failure.traceback).rstrip().splitlines()
     if len(frames) > count:
         frames = [frames[0], "  …", *frames[2 - count :]]
     room = count - len(frames)
     return [*(written[-room:] if room > 0 else []), *frames]
 
 
+def _in_project(client: Client, traceback: str) -> str:
+    """A traceback that names the author's files and not the copies in the code bundle."""
+    return re.sub(re.escape(str(client.directory / CODE)) + r"/[0-9a-f]{64}/", "", traceback)
+
+
 def _quoted(text: str) -> Text:
-    return Text().append("  │ ", style="dim").append(text.expandtabs(4))
+    return Text().append("  │ ", style="dim").append_text(Text.from_ansi(text.expandtabs(4)))

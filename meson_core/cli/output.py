@@ -30,7 +30,8 @@ def console() -> Console:
     """The terminal, or whatever standard output is."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    # Names of instances have brackets, and what steps say may have anything: nothing of it is markup.
+    return Console(highlight=False, markup=False, emoji=False, soft_wrap=not sys.stdout.isatty())
 
 
 def print_json(value: Any) -> None:
@@ -45,6 +46,11 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "_asdict"):
         return value._asdict()
     return str(value)
+
+
+def one_line(text: str) -> str:
+    """The first line of something that a step has said, without what would move the cursor."""
+    return "".join(char if char.isprintable() else " " for char in text.partition("\n")[0]).rstrip()
 
 
 def state_text(state: State | RunState) -> Text:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from meson_core.cli.output import duration
+from meson_core.cli.output import duration, one_line
 from meson_core.graph import rows
 from meson_core.graph.marks import SIGNS
 from meson_core.spec.model import ForEach, Repeat
@@ -217,13 +217,15 @@ def _text(line: Line, nodes: Mapping[int, TreeNode], column: int, width: int) ->
         if view.eta_s:
             text.append(f", {duration(view.eta_s)} to go", style="cyan")
     left = width - text.cell_len - 2
-    note = view.note.partition("\n")[0]
+    note = "" if state in _DONE else one_line(view.note)
     if note and left >= _MIN_NOTE:
         style = STATES[state].colour if state in _AMISS else "dim"
         text.append("  " + (note if cell_len(note) <= left else set_cell_size(note, left - 1) + "…"), style=style)
     return text
 
 
+#: What is done needs no explanation; its last message has become old.
+_DONE = frozenset({State.succeeded, State.skipped, State.not_chosen})
 _ENDED = tuple(state for state in State if ENDED[state])
 _AMISS = frozenset({State.outcome_unknown, State.lost, State.failed, State.retrying})
 _BOLD = frozenset({State.starting, State.running, State.cancelling, *_AMISS})

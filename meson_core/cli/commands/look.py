@@ -235,6 +235,8 @@ def _instance_data(each: StepInstance) -> dict[str, Any]:
 
 def _show_instance(client: Client, row: RunRow, instance: tuple[int, ...], *, as_json: bool) -> None:
     """All that is known of one instance."""
+    from rich.text import Text
+
     from meson_core.cli.failures import failure_lines
     from meson_core.cli.table import print_table
     from meson_core.client.names import show_instance
@@ -248,7 +250,8 @@ def _show_instance(client: Client, row: RunRow, instance: tuple[int, ...], *, as
         print_json({**_instance_data(each), "attempts": attempts, "links": links})
         return
     out = console()
-    out.print(f"[bold]{name}[/]  ", state_text(State[each.state]), f"  {each.why}", sep="", soft_wrap=True)
+    head = Text().append(name, style="bold").append("  ").append_text(state_text(State[each.state]))
+    out.print(head.append(f"  {each.why}", style="dim"), soft_wrap=True)
     if attempts:
         print_table(
             ("attempt", "outcome", "machine", "began", "took", "…"),
@@ -273,7 +276,7 @@ def _show_instance(client: Client, row: RunRow, instance: tuple[int, ...], *, as
     for link in links:
         out.print(f"{link.name}: {link.url}", soft_wrap=True)
     for output, value in (each.outputs or {}).items():
-        out.print(f"[bold]{output}[/]  ", value_text(value, limit=None), sep="", soft_wrap=True)
+        out.print(Text().append(f"{output}  ", style="bold").append_text(value_text(value, limit=None)), soft_wrap=True)
 
 
 def _show_outputs(client: Client, row: RunRow, step: str | None, *, as_json: bool) -> None:
