@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,9 +11,9 @@ import msgspec
 
 from meson_core.client import asking, following, names
 from meson_core.client.code_bundle import CODE, CodeBundle, bundle
-from meson_core.client.progress import Estimate
-from meson_core.client.reasons import counts_of, explain, note_of
-from meson_core.client.records import Attempt, Context, RunTree, StepInstance, Submitted, TreeNode, Why
+from meson_core.client.glance import read_tree, read_why
+from meson_core.client.instances import named, read_attempts, read_outputs
+from meson_core.client.records import Context, Submitted
 from meson_core.errors import ConflictError
 from meson_core.events import Selection
 from meson_core.settings import find_root, read_settings
@@ -30,10 +29,10 @@ from meson_core.store.wishes import Plain, Retry, Send, Settle, Skip, Start, Ste
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 
-    from meson_core.client.records import LogLine
+    from meson_core.client.records import Attempt, LogLine, RunTree, StepInstance, Why
     from meson_core.spec.plan import Instance, Plan
     from meson_core.spec.states import RunState
-    from meson_core.store.records import EmittedRow, LinkRow, LogRow, RunRow, SampleRecord
+    from meson_core.store.records import EmittedRow, LinkRow, LogRow, RunRow
     from meson_core.store.store import Store
     from meson_core.store.wishes import WishBody, WishKind
 
@@ -43,8 +42,6 @@ CURRENT = "current"
 #: Seconds for which the answer to a wish is waited for.
 WAIT_S = 30.0
 _PAGE = 1000
-#: States of an attempt that is under way.
-_AT_WORK = (State.starting, State.running, State.lost, State.cancelling)
 
 
 def connect(project: str | os.PathLike[str] = ".", *, create: bool = False, read_only: bool = False) -> Client:
@@ -155,56 +152,7 @@ class Client:
     def tree(self, run: str) -> RunTree:
         """A run with all its nodes: counts, percent complete, time to go. It costs the same for any number of instances."""
         row = self.run(run)
-        plan = self._plan_of(row)
-        run_id = row.run_id
-        rows = {each.node: each for each in self.store.nodes(run_id)}
-        samples = self.store.samples(run_id)
-        waits = {each.node: each for each in self.store.waits(run_id)}
-        now = time.time() if row.ended_at is None else row.ended_at
-        estimate = Estimate(plan, rows, samples, self.store.durations(row.workflow), now, row.created_at)
-        by_node: dict[int, list[SampleRecord]] = {}
-        for sample in samples:
-            by_node.setdefault(sample.instance[0], []).append(sample)
-        nodes = []
-        for node in plan.nodes:
-            progress = estimate.node(node.id)
-            counts = counts_of(plan, node.id, rows)
-            note = note_of(counts, by_node.get(node.id, ()), waits.get(node.id), self._one_of(run_id, node.id))
-            nodes.append(
-                TreeNode(
-                    node=node.id,
-                    name=node.name,
-                    kind=node.spec.node,
-                    owner=plan.scopes[node.scope].owner,
-                    counts=tuple(counts),
-                    fraction=progress.fraction,
-                    eta_s=progress.eta_s,
-                    took_s=progress.took_s,
-                    mean_s=progress.mean_s,
-                    note=note,
-                )
-            )
-        whole = estimate.run(row.ended_at)
-        return RunTree(
-            run_id=run_id,
-            workflow=row.workflow,
-            state=row.state,
-            generation=row.generation,
-            created_at=row.created_at,
-            ended_at=row.ended_at,
-            fraction=whole.fraction,
-            eta_s=whole.eta_s,
-            seq=row.seq,
-            at=now,
-            nodes=tuple(nodes),
-        )
-
-    def _one_of(self, run_id: str, node: int) -> Callable[[State], InstanceRow | None]:
-        def one_in(state: State) -> InstanceRow | None:
-            found = self.store.instances(run_id, node=node, states=(state,), limit=1)
-            return found[0] if found else None
-
-        return one_in
+        return read_tree(self.store, row, self._plan_of(row))
 
     # --- instances ----------------------------------------------------------------------------------------------------
 
@@ -232,7 +180,7 @@ class Client:
         plan = self._plan_of(row)
         node = None if step is None else names.find_node(plan, step)
         found = self.store.instances(row.run_id, node=node, prefix=prefix, states=states, after=after, limit=limit)
-        return [_instance(plan, each) for each in found]
+        return [named(plan, each) for each in found]
 
     def instance(self, run: str, instance: Instance) -> StepInstance:
         """One step instance or composite node; one of which nothing is known yet waits.
@@ -244,43 +192,12 @@ class Client:
         plan = self._plan_of(row)
         names.check_instance(plan, instance)
         found = self.store.instance(row.run_id, instance)
-        return _instance(plan, found or InstanceRow(instance[0], instance, State.waiting, 0, ""))
+        return named(plan, found or InstanceRow(instance[0], instance, State.waiting, 0, ""))
 
     def attempts(self, run: str, instance: Instance) -> list[Attempt]:
         """All attempts of one instance that have begun or ended, the first one first."""
         row = self.run(run)
-        plan = self._plan_of(row)
-        step = plan.nodes[instance[0]].name
-        found = [
-            Attempt(
-                step=step,
-                instance=instance,
-                attempt=each.attempt,
-                outcome="killed" if each.cause is None else each.cause.value,
-                machine=each.machine,
-                began=each.began,
-                ended=each.ended,
-                failure=each.failure,
-            )
-            for each in self.store.attempts(row.run_id, instance, limit=_PAGE)
-        ]
-        present = self.store.instance(row.run_id, instance)
-        if present is not None and all(each.attempt != present.attempt for each in found):
-            outcome = "succeeded" if present.state is State.succeeded else "running"
-            if present.state is State.succeeded or present.state in _AT_WORK:
-                found.append(
-                    Attempt(
-                        step=step,
-                        instance=instance,
-                        attempt=present.attempt,
-                        outcome=outcome,
-                        machine=present.machine,
-                        began=present.started_at,
-                        ended=present.ended_at,
-                        failure=None,
-                    )
-                )
-        return found
+        return read_attempts(self.store, row.run_id, self._plan_of(row), instance)
 
     def links(self, run: str, instance: Instance | None = None) -> list[LinkRow]:
         """What steps have shown to be clicked at."""
@@ -303,39 +220,14 @@ class Client:
         row = self.run(run)
         plan = self._plan_of(row)
         chosen = [names.find_node(plan, step) for step in steps] or [node.id for node in plan.nodes if node.is_step]
-        found: dict[str, Any] = {}
-        for number in chosen:
-            put_out = [
-                (each.indexes, msgspec.json.decode(each.outputs))
-                for each in self.store.outputs_of(row.run_id, number, limit=limit)
-                if each.outputs is not None
-            ]
-            node = plan.nodes[number]
-            if node.depth and put_out:
-                found[node.name] = put_out
-            elif put_out:
-                found[node.name] = put_out[0][1]
+        found = read_outputs(self.store, row.run_id, plan, chosen, limit)
         return Context(params=row.params, results=row.results, steps=found)
 
     def why(self, run: str, step: str) -> Why:
         """Why a step is not done: what it waits for, what refused it, what went wrong."""
         row = self.run(run)
         plan = self._plan_of(row)
-        number = names.find_node(plan, step)
-        rows = {each.node: each for each in self.store.nodes(row.run_id)}
-        wait = next((each for each in self.store.waits(row.run_id) if each.node == number), None)
-        counts = counts_of(plan, number, rows)
-        waiting = counts[State.ready]
-        if not waiting:
-            wait = None
-        lines = explain(plan, number, row.state, rows, wait, self._one_of(row.run_id, number))
-        return Why(
-            step=plan.nodes[number].name,
-            lines=tuple(lines),
-            counts={state.name: counts[state] for state in State if counts[state]},
-            waiting=waiting,
-            detail=None if wait is None else wait.detail,
-        )
+        return read_why(self.store, row, plan, names.find_node(plan, step))
 
     # --- what happens -------------------------------------------------------------------------------------------------
 
@@ -547,21 +439,3 @@ class Client:
 
     def _ask(self, what: WishKind, run_id: str, cell: str, body: WishBody, wait_s: float | None) -> Any:
         return asking.ask(self.store, cell, self.by, what, run_id, body, wait_s=wait_s)
-
-
-def _instance(plan: Plan, row: InstanceRow) -> StepInstance:
-    return StepInstance(
-        step=plan.nodes[row.node].name,
-        instance=row.instance,
-        state=row.state.name,
-        attempt=row.attempt,
-        why=row.why,
-        machine=row.machine,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        outputs=None if row.outputs is None else msgspec.json.decode(row.outputs),
-        failure=row.failure,
-        external_id=row.external_id,
-        fraction=row.fraction,
-        message=row.message,
-    )

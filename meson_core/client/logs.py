@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from meson_core.spec.plan import Instance, Plan
     from meson_core.store.store import Store
     from meson_executor.logs import LogLine as Written
+    from meson_executor.logs import Record
 
 #: Seconds after which a follower looks for new output: those who write it tell nobody.
 _LOOK_S = 1.0
@@ -42,17 +43,15 @@ def read_logs(
         follow: go on until the run has ended.
     """
     reader = LogReader(run_folder(str(folder), run_id))
+    chosen = None if instances is None else _Chosen(reader, instances)
     splitter = LineSplitter()
     subscription = store.subscribe("log") if follow else None
     try:
         while True:
+            # Asked before the output is read: what was written before the end is told.
             position = store.position(run_id)
-            chosen = None if instances is None else frozenset(instances())
-
-            def wanted(instance: Instance, _: int, chosen: frozenset[Instance] | None = chosen) -> bool:
-                return (not nodes or instance[0] in nodes) and (chosen is None or instance in chosen)
-
-            for record in reader.news(wanted):
+            records = reader.news(None if not nodes else _of(nodes)) if chosen is None else chosen.news(nodes)
+            for record in records:
                 yield from (_named(line, plan) for line in splitter.feed(record))
             if subscription is None or position is None or position[1].ended:
                 break
@@ -67,6 +66,42 @@ def read_tail(run_id: str, plan: Plan, folder: Path, instance: Instance, attempt
     """The last lines of one attempt."""
     reader = LogReader(run_folder(str(folder), run_id))
     return [_named(line, plan) for line in reader.tail(instance, attempt, count)]
+
+
+def _of(nodes: Collection[int]) -> Callable[[Instance, int], bool]:
+    return lambda instance, _: instance[0] in nodes
+
+
+class _Chosen:
+    """The output of some instances, of which more are chosen as time goes on: all that each has written, once.
+
+    Args:
+        reader: of the run.
+        instances: which are chosen by now.
+    """
+
+    def __init__(self, reader: LogReader, instances: Callable[[], Collection[Instance]]) -> None:
+        self._reader = reader
+        self._instances = instances
+        #: Up to when the output of each was told apart from the news; None before the first look.
+        self._told: dict[Instance, float] | None = None
+
+    def news(self, nodes: Collection[int]) -> Iterator[Record]:
+        chosen = {each for each in self._instances() if not nodes or each[0] in nodes}
+        if self._told is None:
+            # All that was written so far is news.
+            self._told = dict.fromkeys(chosen, 0.0)
+        told = self._told
+        for record in self._reader.news(lambda instance, _: instance in told):
+            if record.at > told[record.instance]:
+                yield record
+        for instance in sorted(chosen - told.keys()):
+            last = 0.0
+            for record in self._reader.of(instance):
+                last = record.at
+                yield record
+            # What it wrote since the last news will come with the next ones.
+            told[instance] = last
 
 
 def _named(line: Written, plan: Plan) -> LogLine:

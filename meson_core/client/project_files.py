@@ -150,10 +150,12 @@ def _walk(root: Path, base: str, rules: list[Ignored], ignore_file: str) -> Iter
         return
     for entry in entries:
         path = base + entry.name
+        if entry.name in SKIPPED:  # `.git` may be a file
+            continue
         if entry.is_symlink() or entry.is_file():
             if not _is_ignored(path, rules):
                 yield path
-        elif entry.is_dir() and entry.name not in SKIPPED and not _is_ignored(path + "/", rules):
+        elif entry.is_dir() and not _is_ignored(path + "/", rules):
             yield from _walk(root, path + "/", rules, ignore_file)
 
 

@@ -18,6 +18,7 @@ from tests.store.building import Log, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from meson_core.client import Client
     from meson_core.store.store import Store
@@ -94,6 +95,29 @@ def test_a_wish_may_be_left_for_whoever_comes(client: Client, log: Log) -> None:
     client.cancel("run1", wait_s=None)
 
     assert [(wish.what, wish.run_id) for wish in client.store.wishes()] == [("start", run_id), ("cancel", "run1")]
+
+
+def test_what_is_submitted_is_told_of(client: Client, log: Log) -> None:
+    """A run that nobody has begun yet is no run; who asks for it must not be told that it does not exist."""
+    run_id = client.start(sweep(), owner="team", wait_s=None)
+    client.start(sweep(), wait_s=None)
+    later, first = client.submitted()
+
+    assert (first.run_id, first.workflow, first.owner, later.owner) == (run_id, "sweep", "team", "ada")
+    with pytest.raises(ConflictError, match=f"run {run_id} is submitted, and nobody has begun it yet"):
+        client.run(run_id[:5])
+    assert client.run("last").run_id == "run1"
+
+
+def test_code_of_a_retry(client: Client, served: Server, folder: Path) -> None:
+    """The code that is pinned, the project's files as they are now, or another bundle."""
+    (folder.parent / "flow.py").write_text("ALPHA = 2")
+    for code in ("pinned", "current", "abc"):
+        client.retry("run1", failed=True, code=code)
+    codes = [wish.body.code for wish in served.wishes if isinstance(wish.body, Retry)]
+
+    assert codes == [None, client.bundle().digest, "abc"]
+    assert [path.name for path in client.bundle().folder.iterdir()] == ["flow.py"]
 
 
 def test_no_answer_in_time(client: Client, log: Log) -> None:

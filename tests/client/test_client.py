@@ -151,6 +151,11 @@ def test_instances_have_names(client: Client, log: Log) -> None:
     assert as_json(row)["outputs"] == {"score": 2}
     assert client.instances("run1", step="train", prefix=(1,))[0].indexes == (1,)
     assert client.instances("run1", states=[State.failed]) == []
+    assert client.instance("run1", (TRAIN, 2)) == row
+    waiting = client.instance("run1", (TRAIN, 99))
+    assert (waiting.step, waiting.state, waiting.outputs) == ("train", "waiting", None)
+    with pytest.raises(NotFoundError, match="an instance of 'train' has 1 indexes"):
+        client.instance("run1", (TRAIN,))
     with pytest.raises(UnknownNameError, match="workflow 'sweep' has no step 'trian'"):
         client.instances("run1", step="trian")
 
