@@ -1,7 +1,5 @@
 """Owns the measurement of the engine alone: microseconds an event, bytes an instance, seconds of a restart; no IO.
 
-    python -m benchmarks.engine
-
 A for_each of one step with 10, 1,000 and 100,000 items; each item is placed, started, succeeded. The baseline is a
 loop that builds the same answers (a change, a command, a decision) without a machine behind them.
 """
@@ -10,14 +8,18 @@ from __future__ import annotations
 
 import tracemalloc
 from time import perf_counter
+from typing import TYPE_CHECKING
 
-from benchmarks.report import Figure, show
+from benchmarks.report import Figure
 from meson_core import events as ev
 from meson_core.commands import Change, Decision, Launch
 from meson_core.engine import RunMachine
 from meson_core.spec.model import Expression, ForEach, Step, Workflow
 from meson_core.spec.plan import Plan, compile_plan
 from meson_core.spec.states import RunState, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SIZES = (10, 1_000, 100_000)
 OUTPUTS = ev.Json(b'{"model": 0.5}')
@@ -77,40 +79,28 @@ def half_way(items: int) -> tuple[RunMachine, int]:
     return machine, size
 
 
-def measure(rounds: int = 3) -> list[Figure]:
-    """All figures of the engine.
-
-    Args:
-        rounds: how often each is measured.
-    """
-    figures: list[Figure] = []
+def engine(rounds: int) -> Iterator[Figure]:
+    """All figures of the engine."""
     for items in SIZES:
         log = history(items)
         times = max(1, 30_000 // len(log))
         events = times * len(log)
-        taken = [sum(replayed_s(log) for _ in range(times)) for _ in range(rounds)]
-        bare = [bare_s(events) for _ in range(rounds)]
-        figures.append(
-            Figure(
-                f"engine: one event, {items:,} instances",
-                tuple(seconds / events * 1e6 for seconds in taken),
-                "µs",
-                baseline=tuple(seconds / events * 1e6 for seconds in bare),
-                budget=15,
-                note=f"{events / min(taken):,.0f} events a second",
-            )
-        )
+        taken, bare = [], []
+        for _ in range(rounds):
+            bare.append(bare_s(events) / events * 1e6)
+            taken.append(sum(replayed_s(log) for _ in range(times)) / events * 1e6)
+        note = f"{1e6 / min(taken):,.0f} events a second at best; baseline: answers without a machine behind them"
+        yield Figure(f"engine: one event, {items:,} instances", tuple(taken), "µs", tuple(bare), budget=15, note=note)
     machine, size = half_way(SIZES[-1])
-    figures.append(Figure(f"engine: memory, {SIZES[-1]:,} instances", (size / 1e6,), "MB", budget=300))
-    started = perf_counter()
-    data = machine.snapshot()
-    written = perf_counter()
-    RunMachine.restore(plan(), data).outstanding()
-    read = perf_counter()
-    note = f"{len(data):,} bytes, written in {(written - started) * 1e3:.1f} ms"
-    figures.append(Figure("engine: restart half way", ((read - written) * 1e3,), "ms", budget=5000, note=note))
-    return figures
-
-
-if __name__ == "__main__":
-    show(measure())
+    yield Figure(f"engine: memory, {SIZES[-1]:,} instances", (size / 1e6,), "MB", budget=300)
+    read, written = [], []
+    data = b""
+    for _ in range(rounds):
+        started = perf_counter()
+        data = machine.snapshot()
+        between = perf_counter()
+        RunMachine.restore(plan(), data).outstanding()
+        written.append((between - started) * 1e3)
+        read.append((perf_counter() - between) * 1e3)
+    note = f"a snapshot of {len(data):,} bytes, written in {min(written):.1f} ms"
+    yield Figure("engine: restart half way", tuple(read), "ms", budget=5000, note=note)
