@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 _SWEEPS = 12
-_SETTLING = 400
+_SETTLING = 200
+_ROUGH = 6
+#: Heights that move by less are settled.
+_SETTLED = 0.02
 #: Heights are moved about so many times in all; the larger the picture, the less a bend is seen.
 _MAX_WORK = 60_000
 _WAYPOINT_HEIGHT = 10.0
@@ -171,42 +174,65 @@ def _inversions(values: list[float]) -> tuple[int, list[float]]:
 
 
 def _settle(columns: list[list[_Item]]) -> None:
-    for column in columns:
-        _fit(column, [0.0 for _ in column])
-    sweeps = max(_SWEEPS, min(_SETTLING, _MAX_WORK // sum(map(len, columns))))
+    offsets = [_offsets(column) for column in columns]
+    for column, distances in zip(columns, offsets, strict=True):
+        _fit(column, distances, [0.0 for _ in column])
+    # By neighbours from one side first, which gives a rough place; then from both, until nothing moves.
+    pulls = {id(item): _pulls(item) for column in columns for item in column}
+    sweeps = max(_SWEEPS, min(_SETTLING, _MAX_WORK // len(pulls)))
     for sweep in range(sweeps):
-        forward = sweep % 2 == 0
-        for column in columns if forward else reversed(columns):
-            wished = []
-            for item in column:
-                both = sweep >= sweeps // 8
-                pulls = [(_pull(other, item), other.y) for other in item.before if forward or both]
-                pulls += [(_pull(item, other), other.y) for other in item.after if not forward or both]
-                total = sum(pull for pull, _ in pulls)
-                wished.append(sum(pull * y for pull, y in pulls) / total if pulls else item.y)
-            _fit(column, wished)
+        sides = (0, 1) if sweep >= _ROUGH else (sweep % 2,)
+        order = range(len(columns)) if sweep % 2 == 0 else reversed(range(len(columns)))
+        moved = 0.0
+        for at in order:
+            wished = [_wish(item, pulls[id(item)], sides) for item in columns[at]]
+            moved = max(moved, _fit(columns[at], offsets[at], wished))
+        if sweep >= _ROUGH and moved < _SETTLED:
+            break
 
 
-def _pull(before: _Item, after: _Item) -> float:
-    """How much an edge wants to be straight: one that nothing joins or leaves much more than others."""
-    return _CHAIN_PULL if len(before.after) == 1 and len(after.before) == 1 else 1.0
+def _pulls(item: _Item) -> tuple[list[tuple[_Item, float]], list[tuple[_Item, float]]]:
+    """The neighbours before and after, and how much each edge wants to be straight."""
+    before = [(other, _CHAIN_PULL if len(other.after) == len(item.before) == 1 else 1.0) for other in item.before]
+    after = [(other, _CHAIN_PULL if len(item.after) == len(other.before) == 1 else 1.0) for other in item.after]
+    return before, after
 
 
-def _fit(column: list[_Item], wished: list[float]) -> None:
-    """Set the heights nearest to what is wished that keep the order and the distances."""
+def _wish(item: _Item, pulls: tuple[list[tuple[_Item, float]], ...], sides: tuple[int, ...]) -> float:
+    total = weight = 0.0
+    for side in sides:
+        for other, pull in pulls[side]:
+            total += pull * other.y
+            weight += pull
+    return total / weight if weight else item.y
+
+
+def _offsets(column: list[_Item]) -> list[float]:
+    """How far below the first item each one is at least."""
     offsets = [0.0]
     for upper, lower in pairwise(column):
         offsets.append(offsets[-1] + upper.below + ROW_GAP + lower.above)
+    return offsets
+
+
+def _fit(column: list[_Item], offsets: list[float], wished: list[float]) -> float:
+    """Set the heights nearest to what is wished that keep the order and the distances; how far the farthest moved."""
     groups: list[tuple[float, float, int]] = []  # sum of weighted wishes, weight, how many
     for item, wish, offset in zip(column, wished, offsets, strict=True):
         group = ((wish - offset) * item.weight, item.weight, 1)
-        while groups and groups[-1][0] / groups[-1][1] >= group[0] / group[1]:
+        while groups and groups[-1][0] * group[1] >= group[0] * groups[-1][1]:
             total, weight, count = groups.pop()
             group = (total + group[0], weight + group[1], count + group[2])
         groups.append(group)
-    heights = [total / weight for total, weight, count in groups for _ in range(count)]
-    for item, height, offset in zip(column, heights, offsets, strict=True):
-        item.y = height + offset
+    moved = 0.0
+    at = 0
+    for total, weight, count in groups:
+        for item in column[at : at + count]:
+            y = total / weight + offsets[at]
+            moved = max(moved, abs(item.y - y))
+            item.y = y
+            at += 1
+    return moved
 
 
 def _block(columns: list[list[_Item]], items: Mapping[int, _Item]) -> Block:

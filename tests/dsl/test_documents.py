@@ -289,6 +289,7 @@ def test_a_mistake_in_json_is_told_with_its_line(text: str, line: int, message: 
     assert (problem.where.file, problem.where.line) == ("w.json", line)
 
 
+@pytest.mark.slow
 def test_a_document_that_grows_by_aliases_is_refused() -> None:
     """Ten lines of aliases to aliases would otherwise be more values than memory holds."""
     lines = ["name: w", "a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
@@ -298,6 +299,7 @@ def test_a_document_that_grows_by_aliases_is_refused() -> None:
         load_yaml("\n".join(lines))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["[" * 5000, "{a: " * 500, "a: &a [*a]"], ids=["lists", "mappings", "itself"])
 def test_a_document_without_a_bottom_is_refused(text: str) -> None:
     with pytest.raises(InvalidWorkflowError, match=r"nested too deeply|not YAML"):
@@ -345,6 +347,7 @@ _JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(value=_JSON, options=st.dictionaries(_TEXT, _JSON, max_size=3), doc=_TEXT)
 @settings(deadline=None)
 def test_any_value_survives_yaml(value: Any, options: dict[str, Any], doc: str) -> None:

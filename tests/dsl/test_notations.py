@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
 import yaml
 from hypothesis import given, settings
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from meson_core.spec.model import Workflow
 
 
+@pytest.mark.slow
 @given(piece=pieces())
 @settings(deadline=None)
 def test_operators_lists_and_verbs_give_the_same_spec(piece: Piece) -> None:
@@ -40,6 +42,7 @@ def test_operators_lists_and_verbs_give_the_same_spec(piece: Piece) -> None:
             assert operators == other
 
 
+@pytest.mark.slow
 @given(piece=pieces())
 @settings(deadline=None)
 def test_documents_give_the_same_spec(piece: Piece) -> None:
@@ -50,6 +53,7 @@ def test_documents_give_the_same_spec(piece: Piece) -> None:
     assert authored == without_places(load_json(json.dumps(document)))
 
 
+@pytest.mark.slow
 @given(piece=pieces())
 @settings(deadline=None)
 def test_a_workflow_that_was_written_as_yaml_reads_the_same(piece: Piece) -> None:
@@ -58,6 +62,7 @@ def test_a_workflow_that_was_written_as_yaml_reads_the_same(piece: Piece) -> Non
     assert without_places(spec) == without_places(load_yaml(dump_yaml(spec)))
 
 
+@pytest.mark.slow
 @given(spec=workflows())
 @settings(max_examples=60, deadline=None)
 def test_any_workflow_survives_yaml_and_json(spec: Workflow) -> None:

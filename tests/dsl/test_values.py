@@ -88,6 +88,7 @@ _trees = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(tree=_trees, values=st.tuples(*(st.integers(1, 9) for _ in "abc")))
 @settings(deadline=None)
 def test_the_text_means_what_the_operators_would_have_computed(tree: Any, values: tuple[int, int, int]) -> None:

@@ -191,6 +191,7 @@ def test_no_text_ends_a_label() -> None:
 # --- SVG --------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(workflow=workflows())
 @settings(max_examples=30, deadline=None)
 def test_any_plan_is_a_sound_document(workflow: Workflow) -> None:

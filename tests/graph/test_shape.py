@@ -62,6 +62,7 @@ def _order(shape: Shape, predecessors: list[list[int]]) -> set[tuple[int, int]]:
     return pairs
 
 
+@pytest.mark.slow
 @given(predecessors=graphs())
 @settings(deadline=None)
 def test_a_shape_says_exactly_what_comes_before_what(predecessors: list[list[int]]) -> None:
@@ -72,6 +73,7 @@ def test_a_shape_says_exactly_what_comes_before_what(predecessors: list[list[int
     assert _order(shape, predecessors) == closure(predecessors)
 
 
+@pytest.mark.slow
 @given(predecessors=graphs())
 @settings(deadline=None)
 def test_a_mesh_stands_in_an_order_that_holds(predecessors: list[list[int]]) -> None:
@@ -103,6 +105,7 @@ def test_a_huge_graph_is_left_as_it_is() -> None:
     assert shape == Parts("mesh", tuple(range(count)))
 
 
+@pytest.mark.slow
 def test_a_deep_graph_does_not_exhaust_the_stack() -> None:
     """a >> (b | (c >> (d | ...))), far deeper than anybody nests."""
     count = 1500
@@ -114,6 +117,7 @@ def test_a_deep_graph_does_not_exhaust_the_stack() -> None:
     assert sorted(_members(shape_of(predecessors) or 0)) == list(range(count))
 
 
+@pytest.mark.slow
 @given(predecessors=graphs())
 @settings(deadline=None)
 def test_what_others_imply_is_left_out_and_nothing_else(predecessors: list[list[int]]) -> None:

@@ -80,6 +80,7 @@ def test_an_unknown_name_is_an_ordinary_mistake() -> None:
         from meson_core import stepp  # type: ignore[attr-defined] # noqa: F401
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "heavy"),
     [

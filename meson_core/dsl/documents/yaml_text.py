@@ -17,7 +17,7 @@ from meson_core.dsl.names import shown
 from meson_core.errors import DuplicateNameError, SpecError, Where, WrongTypeError
 
 #: Aliases may repeat parts of a document; this many values is more than anybody writes.
-MAX_VALUES = 500_000
+MAX_VALUES = 200_000
 _MAX_DEPTH = 150
 _MAX_DIGITS = 4000
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
