@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
-    from tests.crash.services import Person
+    from tests.crash.services import Person, Services
     from tests.crash.yard import Yard
 
-#: Kinds of faults; "point" is a kill at a chosen point of the orchestrator's loop.
-KINDS = ("orchestrator", "executor", "worker", "all", "outage", "point", "point")
+#: Kinds of faults. "point" is a kill at a chosen point of the orchestrator's loop; "gap" kills the executor with all its
+#: processes between a submission to a service that cannot be asked, and its remembering.
+KINDS = ("orchestrator", "executor", "worker", "all", "outage", "point", "point", "gap", "gap")
 #: Seconds within which anything in a crash run has to happen.
 PATIENCE_S = 60.0
 
@@ -67,8 +68,8 @@ def inflict(yard: Yard, run_id: str, faults: list[Fault], person: Person, happen
             wait_until(passed(lambda at=fault.at: yard.seq(run_id) >= at), PATIENCE_S, f"fact {fault.at}")  # type: ignore[misc]
         if yard.ended(run_id):
             break
-        _happen(yard, fault)
-        happened.append(fault)
+        if _happen(yard, fault, person.services, passed):
+            happened.append(fault)
         if not yard.orchestrating:
             following = faults[number + 1] if number + 1 < len(faults) else None
             yard.start_orchestrator(die_at=following.point if following and following.kind == "point" else None)
@@ -80,7 +81,18 @@ def inflict(yard: Yard, run_id: str, faults: list[Fault], person: Person, happen
         wait_until(passed(lambda: False), PATIENCE_S, "the end of the run")
 
 
-def _happen(yard: Yard, fault: Fault) -> None:
+def _happen(
+    yard: Yard, fault: Fault, services: Services, passed: Callable[[Callable[[], bool]], Callable[[], bool]]
+) -> bool:
+    """Let one fault happen; False when its moment did not come."""
+    if fault.kind == "gap":
+        services.hold()
+        wait_until(passed(lambda: services.held), PATIENCE_S, "a submission, or the end of the run")
+        came = services.held
+        if came:
+            yard.kill([*yard.workers(), *yard.executors()])
+        services.release()
+        return came
     if fault.kind in ("orchestrator", "all", "outage"):
         yard.kill_orchestrator()
     if fault.kind in ("executor", "all"):
@@ -91,3 +103,4 @@ def _happen(yard: Yard, fault: Fault) -> None:
         # Nobody orchestrates until all that was at work has ended by itself.
         with contextlib.suppress(TimeoutError):
             wait_until(lambda: not yard.busy(), 5.0, "the end of what was at work")
+    return True

@@ -43,6 +43,19 @@ class Services:
         """How many jobs were started."""
         return sum(len(service.report().states) for service in self._services.values())
 
+    def hold(self) -> None:
+        """From now on the service that cannot be asked starts jobs and then keeps the answer to itself."""
+        self._services[BLIND].stall("submit", "after")
+
+    @property
+    def held(self) -> bool:
+        """Whether an answer is being kept."""
+        return self._services[BLIND].report().held > 0
+
+    def release(self) -> None:
+        """Answers are given again."""
+        self._services[BLIND].release()
+
     def blind_job(self, key: str) -> dict[str, Any] | None:
         """The end of the job of a key, for which a step cannot ask but a person can; None when there is no such job."""
         ids = self._services[BLIND].report().jobs.get(key)
@@ -79,7 +92,7 @@ class Person:
 
     def __init__(self, yard: Yard, services: Services) -> None:
         self._yard = yard
-        self._services = services
+        self.services = services
         self.settled: list[tuple[Instance, str]] = []
 
     def settle(self, run_id: str) -> bool:
@@ -87,7 +100,7 @@ class Person:
         unknown = self._unknown(run_id)
         for instance in unknown:
             key = self._job_key(run_id, instance)
-            end = self._services.blind_job(key)
+            end = self.services.blind_job(key)
             verdict: Verdict = "succeeded" if end is not None and end["state"] == "succeeded" else "retry"
             outputs = end["result"] if end is not None and verdict == "succeeded" else None
             try:
