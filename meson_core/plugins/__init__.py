@@ -7,11 +7,7 @@
     registry       what all of them declare, and look-ups that say why something is not there
     doctor         everything that can be said about the installed plugins without running a workflow
 
-pluggy validates and calls. Finding is the standard library's `importlib.metadata`, and not stevedore, of which nothing
-would be left to use: its list does not say which distribution a plugin comes from and merges two distributions that
-declare the same thing; its cache file rounds times to 128 seconds, so that a plugin that was just installed anew is
-found as it was before; and from its loader `SystemExit` and `AssertionError` escape. Reading the entry points of 60
-distributions takes 2 ms.
+stevedore imports, pluggy validates and calls; why discovery reads the entry points itself is said there.
 """
 
 from __future__ import annotations

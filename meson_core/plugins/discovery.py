@@ -1,11 +1,18 @@
-"""Owns the question which plugins are installed, and from which distribution each comes."""
+"""Owns finding plugins: which are installed, from which distribution each comes, and importing one of them.
+
+stevedore imports. It is handed entry points that were read just now, because its own list has three traps: it does not
+tell the distribution of a plugin and merges two that declare the same; its cache file rounds times to 128 seconds, so a
+plugin that was installed a minute ago is not there yet; and for a name that occurs twice it takes the last one silently.
+"""
 
 from __future__ import annotations
 
 import importlib.metadata
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from stevedore.extension import ExtensionManager
 
 from meson_core.hookspecs import GROUP
 
@@ -43,6 +50,31 @@ def find() -> list[Found]:
     """All plugins of this environment, by name; two of one name are both there."""
     found = [plugin for distribution in _distributions() for plugin in _plugins_of(distribution)]
     return sorted(found, key=lambda plugin: (plugin.name, plugin.distribution, plugin.entry_point.value))
+
+
+def load(plugin: Found) -> Any:
+    """Import a plugin: what its entry point names.
+
+    Raises:
+        BaseException: whatever its import raises.
+    """
+    (extension,) = _Single(plugin.entry_point).extensions
+    return extension.plugin
+
+
+class _Single(ExtensionManager[Any]):
+    """Loads one entry point, and hides nothing of what goes wrong."""
+
+    def __init__(self, entry_point: importlib.metadata.EntryPoint) -> None:
+        self._entry_point = entry_point
+        super().__init__(GROUP, on_load_failure_callback=_pass_on)
+
+    def list_entry_points(self) -> list[importlib.metadata.EntryPoint]:
+        return [self._entry_point]
+
+
+def _pass_on(_manager: object, _entry_point: object, error: BaseException) -> None:
+    raise error
 
 
 def same_distribution(one: str, other: str) -> bool:

@@ -21,7 +21,7 @@ import pluggy
 from meson_core import hookspecs
 from meson_core.errors import nearest
 from meson_core.plugins.conformance import CAPABILITIES, ConformanceError, checked_answer
-from meson_core.plugins.discovery import Found, find, same_distribution
+from meson_core.plugins.discovery import Found, find, load, same_distribution
 from meson_core.plugins.record import PluginInfo, PluginState, origins_of
 from meson_core.plugins.registry import Plugins
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 #: Modules on the way from us to a plugin.
-_LEADING = re.compile(r"(meson_core\.plugins|importlib|pluggy)\b")
+_LEADING = re.compile(r"(meson_core\.plugins|importlib|pluggy|stevedore)\b")
 
 
 class _BrokenError(Exception):
@@ -170,7 +170,7 @@ def _load(
 
 def _register(manager: pluggy.PluginManager, plugin: Found) -> list[str]:
     """Import a plugin and register it; the answer is the hooks that it implements."""
-    target = plugin.entry_point.load()
+    target = load(plugin)
     if isinstance(target, type):
         raise _BrokenError(f"{plugin.entry_point.value} is a class, expected a module or an object")
     hooks: list[str] = []
