@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from meson_core.commands import Deliver, EndRun, Fence, Kill, Launch
 from meson_core.errors import MesonError
-from meson_core.events import AttemptPlaced, TimerFired
+from meson_core.events import AttemptPlaced, BranchChosen, ItemsResolved, IterationJudged, TimerFired
 from meson_core.orchestrator.facts import event_of_fact, event_of_verdict
 from meson_core.orchestrator.probe import Point
 from meson_core.ports import AttemptKey, Present
@@ -45,6 +45,8 @@ logger = logging.getLogger(__name__)
 #: Facts that are taken in before it is looked whether the last commit is through: workers must not wait for us.
 _MAX_FACTS = 400
 _FINDABLE = frozenset({State.lost, State.cancelling})
+#: Facts by which items, a branch or the next iteration come into being.
+_OPENING = (ItemsResolved, BranchChosen, IterationJudged)
 
 
 class Loop:
@@ -65,6 +67,7 @@ class Loop:
         probe: see there.
         on_ended: called with each run that has ended, once that is in the log.
         on_fallen: called with each run whose machine met a bug, once nothing of it is on its way to the log.
+        on_written: called when a commit was acted on.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Loop:
         probe: Probe,
         on_ended: Callable[[ActiveRun, RunState], None],
         on_fallen: Callable[[ActiveRun, str], None],
+        on_written: Callable[[], None],
     ) -> None:
         self._epoch = epoch
         self._incoming = incoming
@@ -108,6 +112,7 @@ class Loop:
         self._failure: MesonError | None = None
         self._on_ended = on_ended
         self._on_fallen = on_fallen
+        self._on_written = on_written
 
     # --- from outside -------------------------------------------------------------------------------------------------
 
@@ -125,7 +130,7 @@ class Loop:
         """Take the scheduler's reports as they come; a task of its own. Its failure ends the loop."""
         try:
             async for report in self._scheduler.reports():
-                self._incoming.report(report)
+                await self._incoming.report(report)
         except MesonError as error:
             self._failure = error
             self._incoming.wake()
@@ -147,7 +152,8 @@ class Loop:
             if writer.done:
                 writer.done = False
                 await self._act()
-            self._collect()
+            if not self._stopping:
+                self._collect()
             if self._draining and not any(run.machine.live() for run in self._runs.values()):
                 self.drained.set()
             if self._incoming.demand is not None:
@@ -198,6 +204,8 @@ class Loop:
             self._take_rest(report)
         if self._incoming.reports:
             self._incoming.wake()
+        else:
+            self._incoming.taken()
 
     def _take_rest(self, report: Report) -> None:
         now = self._clock.now()
@@ -239,6 +247,10 @@ class Loop:
         machine = run.machine
         sound = run.run_id not in self._feeder.fallen
         nodes = {change.instance[0] for change in frame.changes}
+        nodes.update(event.instance[0] for event in frame.events if isinstance(event, _OPENING))
+        # What is inside a composite comes into being with its items and iterations, and goes with them.
+        for composite in nodes & run.definition.inside.keys():
+            nodes.update(run.definition.inside[composite])
         if frame.expected_seq == 0:
             nodes.update(range(len(run.definition.plan.nodes)))
         return RunCommit(
@@ -249,7 +261,7 @@ class Loop:
             counts={node: machine.counts(node) for node in nodes},
             state=machine.run_state,
             snapshot=self._snapshots.take(run) if sound else None,
-            results=self._orders.results(run) if machine.run_state is RunState.succeeded else None,
+            results=self._orders.results(run) if frame.ended is RunState.succeeded else None,
         )
 
     # --- acting -------------------------------------------------------------------------------------------------------
@@ -259,6 +271,7 @@ class Loop:
         self._written, self._ready = None, {}
         if batch is None:
             return
+        self._feeder.written()
         for run_id, mark in batch.marks.items():
             batch.frames[run_id].run.outputs.committed(mark)
         self._probe.reach(Point.before_launch)
@@ -281,6 +294,7 @@ class Loop:
         self._probe.reach(Point.after_launch)
         if batch.reports:
             await self._scheduler.acknowledge(batch.reports)
+        self._on_written()
         self._probe.reach(Point.acknowledged)
 
     async def _launch_late(self) -> None:

@@ -9,6 +9,7 @@ from meson_core.orchestrator.context import Context
 from meson_core.orchestrator.launching import request_of
 from meson_core.orchestrator.outputs import Outputs
 from meson_core.spec.model import Step
+from meson_core.store.outline import Outline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,6 +38,9 @@ class Definition:
         self.digest = digest
         self.plan = plan
         self.resolution = resolution
+        outline = Outline.of(plan)
+        #: The nodes inside each composite.
+        self.inside = {node.id: outline.inside(node.id) for node in plan.nodes if node.scopes}
         #: What an attempt of each step asks for; equal requests are one object.
         self.requests: dict[int, Request] = {}
         equal: dict[Request, Request] = {}
