@@ -1,15 +1,44 @@
-"""Owns what plugin authors test with: kits that plugins must pass, a fake outside service, and a clock turned by hand.
+"""Owns what plugin authors test with: kits that plugins must pass, fakes of what is outside, and a clock that tests turn.
 
     class TestMyScheduler(ResourceSchedulerKit):
         definition = my_plugin.DEFINITION
 
-    clock           time that a test turns
-    kinds           the kit for step kinds
-    schedulers      the kit for resource schedulers
+    schedulers      the kit for resource schedulers; `bench` opens them as an orchestrator does
+    kinds           the kits for step kinds; `context` is what an async step sees
     fake_service    a service outside of Meson that counts what is submitted to it
-    pytest_plugin   the same as fixtures; installed with meson-core
+    clock           time that tests turn
+    pytest_plugin   the same as fixtures; it comes with meson-core
 
-Everything is imported when it is first used: the pytest plugin is loaded by every pytest of an environment.
+Everything is imported when it is first used, for every pytest of an environment loads the pytest plugin.
 """
 
 from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from meson_core.testing.clock import VirtualClock
+    from meson_core.testing.context import FakeContext
+    from meson_core.testing.fake_service import FakeService
+    from meson_core.testing.kinds import ProgramKindKit, ServiceKindKit
+    from meson_core.testing.schedulers import ResourceSchedulerKit
+
+__all__ = ["FakeContext", "FakeService", "ProgramKindKit", "ResourceSchedulerKit", "ServiceKindKit", "VirtualClock"]
+
+_MODULES = {
+    "FakeContext": "context",
+    "FakeService": "fake_service",
+    "ProgramKindKit": "kinds",
+    "ResourceSchedulerKit": "schedulers",
+    "ServiceKindKit": "kinds",
+    "VirtualClock": "clock",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value

@@ -26,6 +26,7 @@ from meson_core.ports import AttemptKey, Gone, Present, SchedulerDefinition
 from meson_core.resources import CPUS
 from meson_core.spec.states import Cause
 from meson_core.testing.bench import Bench
+from meson_core.testing.running import run_check
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -72,11 +73,7 @@ class ResourceSchedulerKit:
             async with self._bench.open(acknowledge=acknowledge) as opened:
                 await check(opened)
 
-        try:
-            asyncio.run(main())
-        except BaseExceptionGroup as group:
-            # What a check says comes out of a task group; who reads it should see it as it was said.
-            raise _first(group) from None
+        run_check(main())
 
     def _needs(self, capability: str) -> None:
         if not getattr(self.definition.capabilities, capability):
@@ -460,11 +457,11 @@ class ResourceSchedulerKit:
             left = {task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()}
             assert left == set(), f"tasks are left: {left}"
 
-        asyncio.run(once(None))  # what is imported and opened once for all does not count
+        run_check(once(None))  # what is imported and opened once for all does not count
         gc.collect()
         threads, files = set(threading.enumerate()), _open_files()
         pid = self._bench.folder / "left-pid"
-        asyncio.run(once(pid))
+        run_check(once(pid))
         gc.collect()
         assert set(threading.enumerate()) <= threads
         assert _open_files() <= files, "files or sockets are still open"
@@ -473,12 +470,6 @@ class ResourceSchedulerKit:
 
 def _at(placement: Placement, offer: Offer | None) -> Placement:
     return placement if offer is None else replace(placement, offer_id=offer.offer_id)
-
-
-def _first(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def _alive(pid_file: Path) -> bool:
