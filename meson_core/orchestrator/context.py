@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from meson_core.errors import EvaluationError
+from meson_core.errors import EvaluationError, MesonError
 from meson_core.expressions import show
 from meson_core.orchestrator.items import Items, make_items
 from meson_core.spec.model import Choose, Constant, Expression, ForEach, Repeat, Step, Subworkflow
@@ -364,7 +364,7 @@ class Context:
         return values
 
 
-def describe(error: EvaluationError) -> str:
+def describe(error: MesonError) -> str:
     """One line for the log of a run."""
     return error.message if error.hint is None else f"{error.message} ({error.hint})"
 

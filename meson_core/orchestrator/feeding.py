@@ -46,7 +46,7 @@ from meson_core.events import (
 from meson_core.orchestrator.context import ArtifactNeededError, describe
 from meson_core.orchestrator.timers import TimerKey
 from meson_core.ports import AttemptKey
-from meson_core.spec.states import State
+from meson_core.spec.states import RunState, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,15 +67,20 @@ _OUTSIDE = frozenset({Launch, Kill, Fence, Deliver, EndRun})
 
 
 class Frame:
-    """What one run adds to its log with this batch."""
+    """What one run adds to its log with this batch.
 
-    __slots__ = ("changes", "events", "expected_seq", "run")
+    Attributes:
+        ended: the state in which the run ends with it, None while it does not.
+    """
+
+    __slots__ = ("changes", "ended", "events", "expected_seq", "run")
 
     def __init__(self, run: ActiveRun) -> None:
         self.run = run
         self.expected_seq = run.seq
         self.events: list[AnyEvent] = []
         self.changes: list[Change] = []
+        self.ended: RunState | None = None
 
 
 class Batch:
@@ -134,6 +139,7 @@ class Feeder:
             Evaluate: self._evaluate,
         }
         self.batch = Batch()
+        self._on_its_way: Batch | None = None
         self.wanted: list[Wanted] = []
         #: Runs whose machine stands still; they go on from their log.
         self.fallen: dict[str, tuple[ActiveRun, str]] = {}
@@ -141,9 +147,23 @@ class Feeder:
     def take_batch(self) -> Batch:
         """What was gathered since the last call."""
         batch, self.batch = self.batch, Batch()
+        self._on_its_way = batch
         for run_id, frame in batch.frames.items():
             batch.marks[run_id] = frame.run.outputs.recorded
         return batch
+
+    def written(self) -> None:
+        """What was taken last is in the log."""
+        self._on_its_way = None
+
+    def unwritten(self, run_id: str) -> bool:
+        """Whether there is anything of this run that the log does not have yet."""
+        on_its_way = self._on_its_way
+        return (
+            run_id in self.batch.frames
+            or run_id in self.fallen
+            or (on_its_way is not None and run_id in on_its_way.frames)
+        )
 
     def feed(self, run: ActiveRun, event: AnyEvent) -> None:
         """Take in one event, and all that follows from it at once. A bug of the engine stops this run, and no other."""
@@ -160,7 +180,11 @@ class Feeder:
         except Exception as error:  # a bug, in whatever class: the other runs go on
             self._following.clear()
             logger.exception("run %s: taking in %s went wrong", run.run_id, type(event).__name__)
-            self.fallen[run.run_id] = (run, f"{type(error).__name__}: {error}")
+            self.fell(run, error)
+
+    def fell(self, run: ActiveRun, error: Exception) -> None:
+        """A bug was met while working for this run."""
+        self.fallen[run.run_id] = (run, f"{type(error).__name__}: {error}")
 
     def order(self, run: ActiveRun, commands: list[Command]) -> None:
         """Orders that are outstanding since before a restart."""
@@ -181,9 +205,13 @@ class Feeder:
         changes = decision.changes
         if changes:
             frame.changes.extend(changes)
+        if decision.run_state is not None:
+            frame.ended = decision.run_state if decision.run_state.ended else None
         kind = type(event)
         if kind in _ENDS:
             self._attempt_ended(run, event, changes)
+        elif kind is EvaluationFailed and changes:  # if it was placed, nothing of it was launched
+            self._placer.ended(AttemptKey(run.run_id, event.instance, changes[0].attempt))  # type: ignore[union-attr]
         elif kind is AttemptPlaced and not changes:  # held or stopped meanwhile: the place is free again
             self._placer.ended(AttemptKey(run.run_id, event.instance, event.attempt))  # type: ignore[union-attr]
         elif kind is JobRemembered:

@@ -17,6 +17,7 @@ class Incoming:
 
     def __init__(self) -> None:
         self._bell = asyncio.Event()
+        self._room = asyncio.Event()
         #: Reports of the resource scheduler.
         self.reports: deque[Report] = deque()
         #: What to do in the next turn: something that was waited for is there.
@@ -35,10 +36,16 @@ class Incoming:
         """There is something to do."""
         self._bell.set()
 
-    def report(self, report: Report) -> None:
-        """The scheduler has something to tell."""
+    async def report(self, report: Report) -> None:
+        """The scheduler has something to tell; returns when it was taken up, so that it gathers what comes meanwhile."""
         self.reports.append(report)
+        self._room.clear()
         self._bell.set()
+        await self._room.wait()
+
+    def taken(self) -> None:
+        """All reports were taken up."""
+        self._room.set()
 
     def settle(self, action: Callable[[], None]) -> None:
         """Have this done in the next turn."""

@@ -87,7 +87,7 @@ class Orders:
         ready = {}
         for position, (run, effect) in enumerate(effects):
             if type(effect) is Launch:
-                placement = self._order(run, effect)
+                placement = self._order_safely(run, effect)
                 if placement is not None:
                     ready[position] = placement
         return ready
@@ -95,6 +95,15 @@ class Orders:
     def unpark(self, run: ActiveRun, instance: Instance, attempt: int) -> None:
         """It is not to be launched any more."""
         run.parked = [launch for launch in run.parked if (launch.instance, launch.attempt) != (instance, attempt)]
+
+    def _order_safely(self, run: ActiveRun, launch: Launch) -> Placement | None:
+        try:
+            return self._order(run, launch)
+        except Exception as error:  # a bug, in whatever class: the other runs go on
+            logger.exception("run %s: the order for %s went wrong", run.run_id, launch.instance)
+            self._feeder.fell(run, error)
+            self._incoming.wake()
+            return None
 
     def _order(self, run: ActiveRun, launch: Launch) -> Placement | None:
         if run.described is None:
@@ -111,7 +120,7 @@ class Orders:
             return None
         try:
             inputs = run.context.inputs(launch.instance)
-        except EvaluationError as error:
+        except MesonError as error:
             refused = EvaluationFailed(now, launch.instance, Failure("evaluation", describe(error)))
             self._incoming.settle(lambda: self._feeder.feed(run, refused))
             return None
@@ -145,7 +154,7 @@ class Orders:
         placements = []
         for launch in parked:
             if run.state_of(launch.instance) is State.starting:
-                placement = self._order(run, launch)
+                placement = self._order_safely(run, launch)
                 if placement is not None:
                     placements.append(placement)
         if placements:
@@ -158,7 +167,7 @@ class Orders:
             while True:
                 try:
                     found[name] = run.context.result(name)
-                except EvaluationError as error:
+                except MesonError as error:
                     logger.warning("run %s: output %r: %s", run.run_id, name, error)
                     found[name] = None
                 except ArtifactNeededError as needed:

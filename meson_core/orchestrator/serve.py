@@ -223,6 +223,7 @@ class Orchestrator:
             probe=self._probe,
             on_ended=self._on_ended,
             on_fallen=self._on_fallen,
+            on_written=self._on_written,
         )
         self._wishes = Wishes(
             cell=settings.cell,
@@ -308,8 +309,10 @@ class Orchestrator:
         if scratch.exists():
             remove = asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
             self._tasks.create_task(remove, name=f"remove {scratch}")
+
+    def _on_written(self) -> None:
         if self._wishes.waiting:
-            self._incoming.settle(self._wishes.take)
+            self._look_into_inbox()
 
     def _on_fallen(self, run: ActiveRun, why: str) -> None:
         """Its machine met a bug: a fresh one takes its log, and stops it in order."""

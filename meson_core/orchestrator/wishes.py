@@ -78,8 +78,10 @@ class Wishes:
         self._clock = clock
         self._plugins = dict(plugins)
         self._window = window
-        self._handled = 0
-        self._waiting: list[Wish] = []
+        #: Carried out or refused; their receipts may not be in the log yet.
+        self._handled: set[int] = set()
+        #: Whether wishes wait for what is on its way to the log.
+        self.waiting = False
         self._by_kind: dict[str, Callable[[Wish, Any], Any]] = {
             "start": self._start,
             "cancel": self._cancel,
@@ -93,26 +95,24 @@ class Wishes:
             "settle": self._settle,
         }
 
-    @property
-    def waiting(self) -> bool:
-        """Whether wishes wait for what is on its way to the log."""
-        return bool(self._waiting)
-
     def take(self) -> None:
         """Carry out what is in the inbox."""
-        waiting, self._waiting = self._waiting, []
-        found = self._store.wishes(self._handled, cell=self._cell)
-        for wish in (*waiting, *found):
-            self._handled = max(self._handled, wish.wish_id)
+        self.waiting = False
+        found = self._store.wishes(cell=self._cell)
+        self._handled.intersection_update(wish.wish_id for wish in found)
+        for wish in found:
+            if wish.wish_id in self._handled:
+                continue
             try:
                 answer = self._by_kind[wish.what](wish, wish.body)
             except _LaterError:
-                self._waiting.append(wish)
+                self.waiting = True
                 continue
             except MesonError as error:
                 receipt = WishReceipt(wish.wish_id, refusal=str(error))
             else:
                 receipt = WishReceipt(wish.wish_id, answer=answer)
+            self._handled.add(wish.wish_id)
             self._feeder.batch.receipts.append(receipt)
 
     # --- one function per sort of wish --------------------------------------------------------------------------------
@@ -192,7 +192,7 @@ class Wishes:
                 raise _LaterError  # its end is on its way to the log
             state = run.machine.run_state.value
             raise ConflictError(f"run {wish.run_id} is {state}", hint="a run is retried once it has ended")
-        if wish.run_id in self._feeder.fallen:
+        if self._feeder.unwritten(wish.run_id):
             raise _LaterError
         run = load_run(self._store, self._library, wish.run_id)
         self._check_selection(run, body.selection)

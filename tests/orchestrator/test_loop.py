@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,11 +11,16 @@ from meson_core.errors import SequenceConflictError, StoreError, StoreLockedErro
 from meson_core.orchestrator.probe import Point
 from meson_core.orchestrator.writing import RETRIES_S
 from meson_core.ports import Gone
-from meson_core.spec.states import Cause, RunState, State
+from meson_core.spec.states import Cause, FailureMode, RunState, State
+from tests.orchestrator.cells import Cell, HandScheduler
 from tests.orchestrator.flows import Resources, Retry, chain, fan, flow, step
 
 if TYPE_CHECKING:
-    from tests.orchestrator.cells import Cell
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from meson_core.orchestrator.incoming import Incoming
+    from meson_core.ports import Placement
 
 
 async def test_a_run_goes_through_to_its_results(cell: Cell) -> None:
@@ -322,3 +328,65 @@ async def test_a_machine_that_breaks_is_replaced_by_its_log(cell: Cell, caplog: 
     (cancel,) = [event for event in cell.events(ill) if type(event).__name__ == "RunCancelRequested"]
     assert "Meson, after a bug: KeyError" in cancel.by  # type: ignore[union-attr]
     assert "went wrong" in caplog.text
+
+
+async def test_what_was_placed_and_not_launched_gives_its_place_back(tmp_path: Path) -> None:
+    """There is one core: an input that cannot be evaluated must not keep it for ever."""
+    cell = Cell(tmp_path, HandScheduler(cpus=1.0))
+    run_id = cell.submit(
+        flow(step("a"), step("b", v="a.x[9]", on_failure=FailureMode.ignore), step("c", "b"), outputs={"x": "c.x"})
+    )
+
+    async with cell.driven() as orchestrator:
+        (first,) = await cell.launched(0)
+        cell.scheduler.succeed(first, x=[])
+        (last,) = await cell.launched(2)
+        cell.scheduler.succeed(last, x=1)
+        state = await orchestrator.run_until_ended(run_id)
+
+    assert RunState.succeeded is state
+    assert [] == cell.scheduler.of(1)
+    cell.close()
+
+
+async def test_leaving_does_not_wait_for_a_busy_run(tmp_path: Path) -> None:
+    """What is decided is written and acted on; what comes meanwhile is for the next orchestrator."""
+    cell = Cell(tmp_path, Busy())
+    run_id = cell.submit(fan(3000))
+
+    async with asyncio.timeout(20), cell.driven():
+        await cell.launched(1, 1100)
+
+    done = cell.names(run_id).count("AttemptSucceeded")
+    assert 0 < done < 3000
+    assert RunState.running is cell.state(run_id)
+    cell.close()
+
+
+class Busy(HandScheduler):
+    """Machines that are done with everything at once."""
+
+    async def launch(self, placements: Sequence[Placement]) -> None:
+        await super().launch(placements)
+        for placement in placements:
+            self.succeed(placement.key, x=1)
+
+
+async def test_reports_wait_while_the_loop_is_busy(cell: Cell) -> None:
+    """A scheduler that is ahead of us gathers, and is not gathered from: one report at a time is in our hands."""
+    held: list[int] = []
+    cell.submit(fan(30))
+    cell.watch.at[Point.received].append(lambda: held.append(len(_incoming(cell).reports)))
+
+    async with cell.driven():
+        keys = await cell.launched(1, 30)
+        for key in keys:
+            cell.scheduler.succeed(key, x=1)
+        await cell.launched(2)
+
+    assert {1} == set(held)
+
+
+def _incoming(cell: Cell) -> Incoming:
+    assert cell.orchestrator is not None
+    return cell.orchestrator._incoming
