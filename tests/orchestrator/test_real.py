@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from meson_core.errors import BackendError
 from meson_core.orchestrator.probe import Point
 from meson_core.spec.model import Expression, ForEach
 from meson_core.spec.states import RunState, State
@@ -272,3 +273,42 @@ async def test_what_no_machine_has_waits_and_says_so(project: Project) -> None:
 
     assert "cpus" in wait.reason
     assert "AttemptPlaced" not in project.names(run_id)
+
+
+async def test_percent_complete_and_messages_are_seen_while_it_runs(project: Project, tmp_path: Path) -> None:
+    """The latest of each, beside the log, within a second or two."""
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    script = f'echo "0.4 half of it" >> "$MESON_PROGRESS"; read line < {gate}'
+    run_id = project.submit(flow(shell("s", script, outputs="")))
+    watch = Watch()
+
+    async with project.orchestrator(watch) as orchestrator:
+        await until(watch, lambda: project.store.run(run_id) is not None and _fraction(project, run_id) is not None)
+        (row,) = project.store.instances(run_id)
+        await asyncio.to_thread(gate.write_text, "go\n")
+        state = await orchestrator.run_until_ended(run_id)
+
+    assert (0.4, "half of it") == (row.fraction, row.message)
+    assert RunState.succeeded is state
+
+
+def _fraction(project: Project, run_id: str) -> float | None:
+    return next((row.fraction for row in project.store.instances(run_id)), None)
+
+
+@pytest.mark.slow
+async def test_an_executor_of_another_cell_says_so(project: Project) -> None:
+    """It works for whom it worked for; the orchestrator stops with the executor's reason."""
+    run_id = project.submit(flow(shell("s", "true", outputs="")))
+    async with project.orchestrator() as orchestrator:
+        await orchestrator.run_until_ended(run_id)
+    other = Project(project.root, MESON_CELL="other")
+
+    async with other.orchestrator() as orchestrator:
+        with pytest.raises(BackendError) as error:
+            await asyncio.wait_for(orchestrator.serve(), 30)
+
+    assert "works for the cell 'local', not for 'other'" in str(error.value)
+    assert "taken over the cell" in str(error.value)
+    other.store.close()
