@@ -40,7 +40,12 @@ def _same_context(yard: Yard, run_id: str, workflow: Workflow) -> list[str]:
     plan = compile_plan(workflow)
     events = [entry.event for entry in yard.client.events(run_id)]
     machine = RunMachine.replay(plan, events)
-    outputs = {event.instance: event.outputs for event in events if isinstance(event, ev.AttemptSucceeded)}
+    outputs = {
+        event.instance: event.outputs
+        for event in events
+        if isinstance(event, ev.AttemptSucceeded)
+        or (isinstance(event, ev.OutcomeSettled) and event.verdict == "succeeded")
+    }
     for (path, indexes), state in expected.states.items():
         name = ".".join(path)
         instance = (plan.by_name[name], *indexes)
