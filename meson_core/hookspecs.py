@@ -111,8 +111,9 @@ def meson_resource_schedulers() -> Sequence[SchedulerDefinition]:
 def meson_resource_matchers() -> Sequence[ResourceMatcher]:
     """Adds resource matchers: they refuse, with a reason, or score pairs of request and offer.
 
-    When: orchestrator; once per process, when the plugin is loaded. `compile` is called once per request class, the
-        function that it returns once per round of placement; never per step instance.
+    When: orchestrator; once per process, when the plugin is loaded. `compile` is called once per request class; the
+        function that it returns is asked about the offers that have changed since it was asked last, and again about
+        an offer that got an attempt while there is a choice. What waits costs it nothing.
     Returns: matchers. All answers are used: one refusal refuses the pair, scores add up.
     Errors: the plugin is listed as broken and its matchers are left out; a matcher that raises while matching refuses
         the pair with its error as the reason, visible in `mesonctl why`.

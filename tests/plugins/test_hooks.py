@@ -1,0 +1,55 @@
+"""Owns a test for each hook: the example of its documentation, installed as a plugin and used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from meson_core.plugins import PluginState, load_plugins
+from meson_core.plugins.reference import hook_docs
+from meson_core.ports import Program, ProgramKind, SchedulerCapabilities
+from meson_core.resources import Offer, Refusal, Request, Score
+
+if TYPE_CHECKING:
+    from meson_core.plugins import Plugins
+    from tests.plugins.installed import Site
+
+EXAMPLES = {hook.name: hook.sections["Example"] for hook in hook_docs()}
+
+
+def loaded(site: Site, hook: str) -> Plugins:
+    site.install("example", EXAMPLES[hook], shared="")
+    plugins = load_plugins(only={"example"})
+    (info,) = (found for found in plugins.listing if found.name == "example")
+    assert (info.state, info.error, info.hooks) == (PluginState.loaded, None, (hook,))
+    return plugins
+
+
+def test_meson_step_kinds(site: Site) -> None:
+    kind = loaded(site, "meson_step_kinds").kind("greet")
+
+    assert isinstance(kind, ProgramKind)
+    assert kind.work(kind.Options(whom="world")) == Program(("echo", "hello world"))
+
+
+def test_meson_resource_schedulers(site: Site) -> None:
+    definition = loaded(site, "meson_resource_schedulers").scheduler("mine")
+
+    assert definition.capabilities == SchedulerCapabilities(offers=False)
+    assert definition.Options().model_dump() == {"queue": "default"}
+
+
+def test_meson_resource_matchers(site: Site) -> None:
+    matcher = loaded(site, "meson_resource_matchers").matchers["not_on_mondays"]
+    offers = [Offer("1", "m", {}, {}, {"day": "monday"}), Offer("2", "m", {}, {}, {"day": "friday"})]
+    match = matcher.compile(Request((("gpus", 1.0),)))
+
+    assert matcher.compile(Request()) is None
+    assert match is not None
+    assert match(offers) == [Refusal("not_on_mondays", 'day != "monday"', "monday"), Score()]
+
+
+def test_meson_artifact_stores(site: Site) -> None:
+    definition = loaded(site, "meson_artifact_stores").artifact_store("shared")
+
+    assert definition.Options().model_dump() == {"folder": Path("/srv/artifacts")}
