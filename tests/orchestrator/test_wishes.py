@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 from meson_core.agents import Killed, Remembered, Submitting
+from meson_core.agents import Link as LinkFact
 from meson_core.events import Selection
+from meson_core.orchestrator.probe import Point
 from meson_core.ports import Gone
 from meson_core.spec.states import RunState, State
 from meson_core.store.wishes import Plain, Retry, Send, Settle, Skip, Start, Step
@@ -263,3 +266,35 @@ async def test_a_wish_is_carried_out_once_whatever_crashes(cell: Cell) -> None:
 
     assert 1 == cell.names(run_id).count("RunCreated")
     assert [] == cell.store.wishes()
+
+
+async def test_a_retry_does_not_overtake_late_news_of_the_run(cell: Cell) -> None:
+    """The end is being written and something late waits behind it: whoever reopened the run now would miss both."""
+    run_id = cell.submit(chain(1))
+    gate, passing = threading.Event(), threading.Event()
+    passing.set()
+
+    def guard() -> None:
+        if not passing.is_set():
+            assert gate.wait(10)
+
+    cell.watch.at[Point.before_commit].append(guard)
+    async with cell.driven() as orchestrator:
+        (key,) = await cell.launched(0)
+        await cell.until(lambda: cell.watch.reached[-1] is Point.acknowledged)
+        passing.clear()
+        cell.scheduler.fail(key)
+        await cell.until(lambda: cell.watch.reached[-1] is Point.before_commit)
+        cell.scheduler.tell(LinkFact(key, T, "ui", "http://localhost"))
+        wish = cell.wish("retry", run_id, Retry(Selection(failed=True)))
+        await cell.until(lambda: cell.watch.reached[-1] is Point.received)
+        passing.set()
+        gate.set()
+        receipt = await cell.answered(wish)
+        _, again = await cell.launched(0, 2)
+        cell.scheduler.succeed(again, x=1)
+        state = await orchestrator.run_until_ended(run_id)
+
+    assert "" == receipt.refusal
+    assert RunState.succeeded is state
+    assert ["AttemptFailed", "LinkShown", "RunReopened"] == cell.names(run_id)[2:5]
