@@ -91,10 +91,11 @@ class Facts:
             self._fresh = 0
             kept = self._kept
             body = ",".join([kept[index][1] for index in range(-count, 0)]).encode("utf-8")
+            # Kept first: what was told once is told again by whoever comes after us.
+            self._keep(count, body)
             if self._line.open and self._sent == len(kept) - count and not self._line.crowded:
                 self._line.write(_message(self.last - count + 1, body))
                 self._sent += count
-            self._keep(count, body)
         if not self._line.open:
             self._sync()
 

@@ -322,6 +322,17 @@ def _die_with_parent() -> Callable[[None], Any]:
     return flush
 
 
+def _hide_archive() -> None:
+    """Out of a zipapp, this module was found by the variable PYTHONPATH, which is none of a step's programs' business."""
+    archive = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    first, _, others = os.environ.get("PYTHONPATH", "").partition(os.pathsep)
+    if first == archive and os.path.isfile(archive):
+        if others:
+            os.environ["PYTHONPATH"] = others
+        else:
+            del os.environ["PYTHONPATH"]
+
+
 def main() -> None:
     """Run one worker on the descriptors that the executor gave it."""
     project, store = sys.argv[4:6]
@@ -329,6 +340,7 @@ def main() -> None:
         os.chdir(project)
     except OSError as error:
         sys.exit("the code bundle is not there: %s" % error)
+    _hide_archive()
     orders, stream, board = (int(text) for text in sys.argv[1:4])
     sys.argv[:] = [""]
     for fd in (orders, stream, board):

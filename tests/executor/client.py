@@ -39,6 +39,7 @@ class Peer:
     Attributes:
         facts: all that came, in order, with their numbers.
         samples: items of all samples.
+        beats: times of all samples.
         other: all other messages.
     """
 
@@ -47,6 +48,7 @@ class Peer:
         self.acknowledge = acknowledge
         self.facts: list[tuple[int, Fact]] = []
         self.samples: list[list[Any]] = []
+        self.beats: list[float] = []
         self.other: list[dict[str, Any]] = []
         self._lines = protocol.LineBuffer()
 
@@ -138,6 +140,7 @@ class Peer:
             if self.acknowledge:
                 self.send(t="ack", seq=self.facts[-1][0])
         elif message["t"] == "samples":
+            self.beats.append(message["at"])
             self.samples.extend(message["items"])
         else:
             self.other.append(message)
@@ -190,12 +193,8 @@ class ExecutorAt:
 
         def there() -> bool:
             assert self.process is not None
-            assert self.process.poll() is None, (self.folder / "stderr").read_text()
-            try:
-                transport.connect(str(self.directory)).close()
-            except OSError:
-                return False
-            return True
+            assert self.process.poll() is None, self.said()
+            return self._reachable()
 
         wait_for(there)
 
@@ -204,6 +203,8 @@ class ExecutorAt:
         assert self.process is not None
         self.process.send_signal(number)
         self.process.wait(DEADLINE_S)
+        # A process that it was just starting holds its socket for a moment.
+        wait_for(lambda: not self._reachable())
 
     def said(self) -> str:
         """What it wrote about itself."""
@@ -214,10 +215,12 @@ class ExecutorAt:
             peer.close()
         if self.process is not None and self.process.poll() is None:
             # In order, so that nothing of it stays: what a kill leaves behind is for a successor, and there is none.
+            process = self.process
+            wait_for(lambda: process.poll() is not None or self._reachable())
             try:
                 last = Peer(self.directory)
             except OSError:
-                self._end()  # it is leaving
+                self._end()  # it has left
                 return
             last.hello(cell=self.cell, epoch=1_000_000)
             last.send(t="stop", grace_s=0)
@@ -226,6 +229,13 @@ class ExecutorAt:
             finally:
                 last.close()
                 self._end()
+
+    def _reachable(self) -> bool:
+        try:
+            transport.connect(str(self.directory)).close()
+        except OSError:
+            return False
+        return True
 
     def _end(self) -> None:
         assert self.process is not None
@@ -326,7 +336,7 @@ def shell(script: str, **fields: Any) -> dict[str, Any]:
 
 def python(project: Path, function: str, *, source: str | None = None, **fields: Any) -> dict[str, Any]:
     """A template of a Python step: a function of the project's module `steps`, or of a source."""
-    named = {name: fields.pop(name) for name in ("module", "file") if name in fields}
+    named: dict[str, Any] = {name: fields.pop(name) for name in ("module", "file") if name in fields}
     where = named or ({"module": "steps"} if source is None else {"source": source})
     work: dict[str, Any] = {"w": "python", "function": function, **where}
     base: dict[str, Any] = {

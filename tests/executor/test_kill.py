@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -340,4 +339,4 @@ def test_a_drain_finishes_what_runs(executor: ExecutorAt, peer: Peer, gate: Any)
     assert peer.end(key(1))["f"] == "succeeded"
     assert peer.message("bye")["reason"] == "drained"
     peer.gone()
-    assert not os.path.exists(executor.directory / "socket")
+    assert not (executor.directory / "socket").exists()

@@ -368,7 +368,7 @@ def make():
     return {"a": ctx.put(ctx.scratch / "m.txt"), "b": [ctx.put(b"bytes", name="b.json")], "c": str(ctx.scratch / "m.txt")}
 def use(a, b):
     assert isinstance(a, Artifact) and isinstance(b[0], Artifact), (a, b)
-    return {"a": a, "text": open(a).read() + b[0].open().read().decode(), "same": a.path == open(a.path).name}
+    return {"a": a, "text": open(a).read() + b[0].open().read().decode(), "same": str(a.path) == open(a.path).name}
 """
     (project / "steps.py").write_text(source)
     made = {"a": "artifact", "b": "list[artifact]", "c": "artifact"}
