@@ -2,7 +2,7 @@
 
 They come from, later ones winning: the defaults below, `meson.toml` at the project's root (without it, the table
 `[tool.meson]` of `pyproject.toml`), environment variables. A variable is called as its key is, with `MESON_` before it
-and `_` between table and key: `MESON_STORE`, `MESON_LIVENESS_LEASE_S`, `MESON_SCHEDULERS_LOCAL_CPUS`.
+and `_` between table and key: `MESON_STORE`, `MESON_LIVENESS_LOST_AFTER_S`, `MESON_SCHEDULERS_LOCAL_CPUS`.
 
 Options of a plugin belong to the plugin's own model. The settings only carry them (`[schedulers.local]`), and check
 them where the plugin is at hand: `scheduler_options`, `artifact_store_options`.
@@ -12,9 +12,14 @@ pydantic-settings is not used: importing it costs twice what pydantic itself doe
 
 from __future__ import annotations
 
+import ast
 import difflib
+import inspect
+import itertools
 import json
 import re
+import sys
+import textwrap
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -159,8 +164,6 @@ class Section(BaseModel):
 class Liveness(Section):
     """How long silence is borne."""
 
-    lease_s: float = Field(default=15.0, gt=0)
-    """Seconds that the lease of a cell holds without being renewed; then another orchestrator may take over."""
     lost_after_s: float = Field(default=15.0, ge=3)
     """Seconds of silence after which an executor's attempts are lost; executors speak at least once a second."""
 
@@ -376,3 +379,61 @@ def _json_or_text(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
+
+
+# --- the page of the documentation --------------------------------------------------------------------------------
+
+
+def reference() -> str:
+    """The page of all settings, made of the models above: `python -m meson_core.settings > docs/settings.md`."""
+    named = {key: variable for variable, key, _ in variables()}
+    parts = [_PAGE]
+    for model, table in ((Settings, ""), (Liveness, "liveness"), (Logging, "logging")):
+        docs = _docs_of(model)
+        title = f"`[{table}]`" if table else "Top of the file"
+        about = "" if not table else f"{inspect.getdoc(model)}\n\n"
+        parts.append(f"## {title}\n\n{about}| Key | Default | Variable | Meaning |\n| --- | --- | --- | --- |\n")
+        for name, spec in model.model_fields.items():
+            if isinstance(spec.annotation, type) and issubclass(spec.annotation, Section):
+                continue
+            key = (table, name) if table else (name,)
+            default = json.dumps(spec.default) if spec.default not in ({}, ()) else ""
+            variable = named.get(key, f"{PREFIX}{name}_<NAME>_<OPTION>".upper())
+            parts.append(f"| `{name}` | {f'`{default}`' if default else ''} | `{variable}` | {docs[name]} |\n")
+        parts.append("\n")
+    return "".join(parts).rstrip() + "\n"
+
+
+_PAGE = """<!-- Made by `python -m meson_core.settings`; change `meson_core/settings.py` instead. -->
+
+# Settings
+
+Settings are read once, from `meson.toml` at the project's root; where there is none, from the table `[tool.meson]` of
+`pyproject.toml`. Variables of the environment win over both. A setting that does not exist, or has the wrong type, is
+refused with its file and line.
+
+```toml
+cell = "laptop"
+disabled_plugins = ["meson-spark"]
+
+[schedulers.local]
+cpus = 4
+attributes = { zone = "a" }
+```
+
+"""
+
+
+def _docs_of(model: type[BaseModel]) -> dict[str, str]:
+    """The docstrings below the fields of a model."""
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
+    assert isinstance(definition, ast.ClassDef)
+    found = {}
+    for field_, doc in itertools.pairwise(definition.body):
+        if isinstance(field_, ast.AnnAssign) and isinstance(doc, ast.Expr) and isinstance(doc.value, ast.Constant):
+            found[ast.unparse(field_.target)] = " ".join(str(doc.value.value).split())
+    return found
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel, Field
 
 from meson_core.errors import SettingsError
-from meson_core.settings import Settings, find_root, read_settings, variables
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from meson_core.settings import Settings, find_root, read_settings, reference, variables
 
 
 class LocalOptions(BaseModel, extra="forbid"):
@@ -40,12 +37,12 @@ def test_a_project_needs_no_settings(tmp_path: Path) -> None:
 
 
 def test_the_file_wins_over_defaults_and_a_variable_over_the_file(tmp_path: Path) -> None:
-    write(tmp_path, "window = 7\ncell = 'gpu'\n[liveness]\nlease_s = 4\nlost_after_s = 9\n")
+    write(tmp_path, "window = 7\ncell = 'gpu'\n[liveness]\nlost_after_s = 4\n[logging]\nlevel = 'debug'\n")
 
-    settings = read_settings(tmp_path, {"MESON_WINDOW": "8", "MESON_LIVENESS_LEASE_S": "5.5", "HOME": "/nowhere"})
+    settings = read_settings(tmp_path, {"MESON_WINDOW": "8", "MESON_LIVENESS_LOST_AFTER_S": "5.5", "HOME": "/nowhere"})
 
     assert (settings.window, settings.cell) == (8, "gpu")
-    assert (settings.liveness.lease_s, settings.liveness.lost_after_s) == (5.5, 9)
+    assert (settings.liveness.lost_after_s, settings.logging.level) == (5.5, "debug")
 
 
 def test_pyproject_has_settings_when_there_is_no_file_of_their_own(tmp_path: Path) -> None:
@@ -153,9 +150,9 @@ WRONG = [
         "meson.toml:1: there is no setting 'windwo'\n  hint: did you mean 'window'?",
     ),
     (
-        "[liveness]\n# how long\nleese_s = 5",
+        "[liveness]\n# how long\nlost_afer_s = 5",
         {},
-        "meson.toml:3: there is no setting 'liveness.leese_s'\n  hint: did you mean 'lease_s'?",
+        "meson.toml:3: there is no setting 'liveness.lost_afer_s'\n  hint: did you mean 'lost_after_s'?",
     ),
     (
         "[logging]\nzzz = 5",
@@ -224,8 +221,8 @@ WRONG = [
     ),
     (
         "",
-        {"MESON_LIVENESS_LEASE_S": "-1"},
-        "variable MESON_LIVENESS_LEASE_S: must be greater than 0, got -1",
+        {"MESON_LIVENESS_LOST_AFTER_S": "-1"},
+        "variable MESON_LIVENESS_LOST_AFTER_S: must be greater than or equal to 3, got -1",
     ),
     (
         "",
@@ -342,3 +339,16 @@ def test_reading_settings_imports_no_clients() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
 
     assert set() == {"asyncio", "pydantic_settings", "sqlalchemy", "stevedore", "pluggy"} & set(loaded)
+
+
+def test_the_page_of_settings_is_current() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")
+
+    assert reference() == page, "run: python -m meson_core.settings > docs/settings.md"
+
+
+def test_every_setting_is_documented() -> None:
+    rows = [line.split("|") for line in reference().splitlines() if line.startswith("| `")]
+
+    assert [row for row in rows if not row[4].strip().endswith(".")] == []
+    assert {name for name, _, _ in variables()} <= {row[3].strip(" `") for row in rows}
