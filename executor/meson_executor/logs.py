@@ -28,7 +28,8 @@ STDOUT = "o"
 STDERR = "e"
 #: What Python code prints in a worker: the same to a reader, but its lines are not to be mixed up with those of a program
 #: that the step runs at the same time.
-PRINTED = {STDOUT: "O", STDERR: "E"}
+PRINTED_STDOUT = "O"
+PRINTED_STDERR = "E"
 #: The step's own logger, `ctx.log`.
 LOGGER = "l"
 #: What the executor has to say.
@@ -41,6 +42,8 @@ _SEGMENT_SIZE = 8 * 1024 * 1024
 _MAX_OPEN = 64
 #: A line that is longer comes in pieces.
 _MAX_LINE = 64 * 1024
+#: Seconds within which records of one executor may be out of order.
+_LATE_S = 1.0
 _HEADER = re.compile(rb"([\d.]+) (\d+) ([a-zA-Z]) ([\d.]+) (\d+)\n")
 _ENTRY = re.compile(rb"^([\d.]+) (\d+) ([a-zA-Z]) ([\d.]+) (\d+) (\d+)$", re.MULTILINE)
 
@@ -63,43 +66,45 @@ class _RunLog:
         self._segment = -1
         self._index = -1
         self._size = 0
-        self.records: list[bytes] = []
-        self.entries: list[bytes] = []
+        self._records: list[bytes] = []
+        self._entries: list[bytes] = []
         self._pending = 0
 
     def add(self, header: bytes, data: bytes) -> None:
         offset = self._size + self._pending
-        self.records.append(b"%s %d\n%s\n" % (header, len(data), data))
-        self.entries.append(b"%s %d %d\n" % (header, len(data), offset))
-        self._pending += len(self.records[-1])
+        self._records.append(b"%s %d\n%s\n" % (header, len(data), data))
+        self._entries.append(b"%s %d %d\n" % (header, len(data), offset))
+        self._pending += len(self._records[-1])
 
     def flush(self) -> None:
-        records, entries = b"".join(self.records), b"".join(self.entries)
-        self.records.clear()
-        self.entries.clear()
+        records, entries = b"".join(self._records), b"".join(self._entries)
+        self._records.clear()
+        self._entries.clear()
         self._pending = 0
-        if self._segment < 0:
-            self._open()
         try:
+            if self._segment < 0:
+                self._open()
             _write(self._segment, records)
             _write(self._index, entries)
         except OSError:
             # A record that is there in part would put all later ones out of place.
-            self.close()
-            self._number += 1
-            self._size = 0
+            self._next()
             raise
         self._size += len(records)
         if self._size >= _SEGMENT_SIZE:
-            self.close()
-            self._number += 1
-            self._size = 0
+            self._next()
 
     def close(self) -> None:
+        """Close the files; the next flush opens them again."""
         for fd in (self._segment, self._index):
             if fd >= 0:
                 os.close(fd)
         self._segment = self._index = -1
+
+    def _next(self) -> None:
+        self.close()
+        self._number += 1
+        self._size = 0
 
     def _open(self) -> None:
         stem = "%s.%d" % (self._stem, self._number)
@@ -124,6 +129,7 @@ class Logs:
         self._note = note
         self._runs: dict[str, _RunLog] = {}
         self._fresh: dict[str, _RunLog] = {}
+        self._open: dict[str, _RunLog] = {}
         self._failing = False
 
     def write(self, key: Key, stream: str, at: float, data: bytes) -> None:
@@ -131,7 +137,10 @@ class Logs:
         run_id, instance, attempt = key
         run = self._fresh.get(run_id)
         if run is None:
-            run = self._fresh[run_id] = self._run(run_id)
+            run = self._runs.get(run_id)
+            if run is None:
+                run = self._runs[run_id] = _RunLog(run_folder(self._folder, run_id), self._name)
+            self._fresh[run_id] = run
         run.add(b"%s %d %s %.6f" % (".".join(map(str, instance)).encode(), attempt, stream.encode(), at), data)
 
     def note(self, key: Key, text: str) -> None:
@@ -142,31 +151,26 @@ class Logs:
         """Write what came up in this turn."""
         if not self._fresh:
             return
-        for run in self._fresh.values():
+        for run_id, run in self._fresh.items():
+            # The ones that wrote last are at the end.
+            self._open.pop(run_id, None)
+            self._open[run_id] = run
             try:
                 run.flush()
                 self._failing = False
             except OSError as error:
                 # Losing output is bad; stopping the step for it would be worse.
                 if not self._failing:
-                    self._note(f"logs cannot be written and are dropped: {error}")
+                    self._note("logs cannot be written and are dropped: %s" % error)
                 self._failing = True
         self._fresh.clear()
+        while len(self._open) > _MAX_OPEN:
+            self._open.pop(next(iter(self._open))).close()
 
     def close(self) -> None:
         self.flush()
-        for run in self._runs.values():
+        for run in self._open.values():
             run.close()
-
-    def _run(self, run_id: str) -> _RunLog:
-        run = self._runs.pop(run_id, None)
-        if run is None:
-            run = _RunLog(run_folder(self._folder, run_id), self._name)
-        elif len(self._runs) >= _MAX_OPEN:
-            next(iter(self._runs.values())).close()
-        # The ones that wrote last are at the end.
-        self._runs[run_id] = run
-        return run
 
 
 def _write(fd: int, data: bytes) -> None:
@@ -185,7 +189,7 @@ class Record(NamedTuple):
         at: seconds since the epoch.
         instance: of the step, `(node, *indexes)`.
         attempt: which one.
-        stream: STDOUT, STDERR, LOGGER, MESON, or one of PRINTED.
+        stream: one of the codes above.
         data: any bytes; a line may go on in the next record of the same stream.
     """
 
@@ -218,8 +222,8 @@ class LogReader:
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
-        #: How far each segment has been read by `news`.
-        self._offsets: dict[str, int] = {}
+        #: How far `news` has read: positions in index and segment, by segment.
+        self._read: dict[str, tuple[int, int]] = {}
 
     def news(self, wanted: Wanted | None = None) -> Iterator[Record]:
         """What came since the last call, in the order of time; the first call gives everything.
@@ -227,87 +231,167 @@ class LogReader:
         Args:
             wanted: says for an instance and attempt whether its output is; None: everything is.
         """
-        executors: dict[str, list[str]] = {}
-        for stem in self._stems():
-            executors.setdefault(stem.rpartition(".")[0], []).append(stem)
-        streams = [self._news_of(stems, wanted) for stems in executors.values()]
-        return heapq.merge(*streams, key=lambda record: record.at)
+        return self._merged(lambda stem: self._news_of(stem, wanted))
 
     def of(self, instance: Instance, attempt: int | None = None) -> Iterator[Record]:
         """All output of one instance (of one attempt), in the order of time, without reading that of others."""
-        number = b"\\d+" if attempt is None else b"%d" % attempt
-        name = re.escape(".".join(map(str, instance)).encode())
-        pattern = re.compile(rb"^(%s) (%s) ([a-zA-Z]) ([\d.]+) (\d+) (\d+)$" % (name, number), re.MULTILINE)
 
-        def wanted(found: Instance, which: int) -> bool:
-            return found == instance and attempt in (None, which)
+        def records(stem: str) -> Iterator[Record]:
+            with _Segment(stem) as segment:
+                for entry in segment.entries(_pattern(instance, attempt)):
+                    yield segment.record(entry)
 
-        found = [record for stem in self._stems() for record in self._segment(stem, 0, wanted, pattern, False)]
-        found.sort(key=lambda record: record.at)
-        return iter(found)
+        return self._merged(records)
 
     def tail(self, instance: Instance, attempt: int, count: int) -> list[LogLine]:
-        """The last `count` lines of an attempt."""
-        return list(lines(self.of(instance, attempt)))[-count:]
+        """The last `count` lines of an attempt, without reading those before."""
+        found: list[Record] = []
+        newlines = 0
+        for stem in reversed(self._stems()):
+            with _Segment(stem) as segment:
+                for entry in reversed(list(segment.entries(_pattern(instance, attempt)))):
+                    found.append(segment.record(entry))
+                    newlines += found[-1].data.count(b"\n")
+                    if newlines > count:
+                        break
+            if newlines > count:
+                break
+        found.reverse()
+        found.sort(key=_time)
+        return list(lines(found))[-count:]
+
+    def _merged(self, read: Callable[[str], Iterator[Record]]) -> Iterator[Record]:
+        executors: dict[str, list[str]] = {}
+        for stem in self._stems():
+            executors.setdefault(stem.rpartition(".")[0], []).append(stem)
+        streams = [_ordered(record for stem in stems for record in read(stem)) for stems in executors.values()]
+        return heapq.merge(*streams, key=_time)
 
     def _stems(self) -> list[str]:
         """Paths of all segments without their suffix, each executor's in the order in which they were begun."""
         try:
-            names = [name[:-4] for name in os.listdir(self._folder) if name.endswith(".idx")]
+            names = [name[:-4] for name in os.listdir(self._folder) if name.endswith(".log")]
         except FileNotFoundError:
             return []
         names.sort(key=_age)
         return [os.path.join(self._folder, name) for name in names]
 
-    def _news_of(self, stems: list[str], wanted: Wanted | None) -> Iterator[Record]:
-        for stem in stems:
-            start = self._offsets.get(stem, 0)
-            size = _size(stem + ".log")
-            if size > start:
-                yield from self._segment(stem, start, wanted, _ENTRY, True)
+    def _news_of(self, stem: str, wanted: Wanted | None) -> Iterator[Record]:
+        start = self._read.get(stem, (0, 0))
+        if os.stat(stem + ".log").st_size <= start[1]:
+            return
+        with _Segment(stem, start) as segment:
+            for entry in segment.entries(_ENTRY):
+                if wanted is None or wanted(entry.instance, entry.attempt):
+                    yield segment.record(entry)
+            self._read[stem] = segment.position
 
-    def _segment(
-        self, stem: str, start: int, wanted: Wanted | None, pattern: re.Pattern[bytes], remember: bool
-    ) -> Iterator[Record]:
+
+class _Entry(NamedTuple):
+    at: float
+    instance: Instance
+    attempt: int
+    stream: str
+    length: int
+    start: int
+
+
+class _Segment:
+    """An open segment, read from some position on; use it in a with-statement.
+
+    Attributes:
+        position: in index and segment, behind what `entries` has gone through.
+    """
+
+    def __init__(self, stem: str, position: tuple[int, int] = (0, 0)) -> None:
+        self.position = position
+        self._fd = os.open(stem + ".log", os.O_RDONLY | os.O_CLOEXEC)
         try:
             with open(stem + ".idx", "rb") as file:
+                file.seek(position[0])
                 index = file.read()
-            segment = os.open(stem + ".log", os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
-            return
-        try:
-            size = os.fstat(segment).st_size
-            index = index[: index.rfind(b"\n") + 1]
-            end = _last_end(index)
-            if start < end:
-                for match in pattern.finditer(index):
-                    offset = int(match.group(6))
-                    length = int(match.group(5))
-                    header = len(match.group(0)) - len(match.group(6))
-                    if offset < start or offset + header + length >= size:
-                        continue
-                    instance = tuple(map(int, match.group(1).split(b".")))
-                    attempt = int(match.group(2))
-                    if wanted is None or wanted(instance, attempt):
-                        data = os.pread(segment, length, offset + header)
-                        yield Record(float(match.group(4)), instance, attempt, match.group(3).decode(), data)
-            # What the index does not have yet.
-            offset = max(start, min(end, size))
-            while True:
-                found = _HEADER.match(os.pread(segment, 512, offset))
-                if found is None or offset + found.end() + int(found.group(5)) >= size:
-                    break
-                length = int(found.group(5))
-                instance = tuple(map(int, found.group(1).split(b".")))
-                attempt = int(found.group(2))
-                if wanted is None or wanted(instance, attempt):
-                    data = os.pread(segment, length, offset + found.end())
-                    yield Record(float(found.group(4)), instance, attempt, found.group(3).decode(), data)
-                offset += found.end() + length + 1
-            if remember:
-                self._offsets[stem] = offset
-        finally:
-            os.close(segment)
+            index = b""
+        self._index = index[: index.rfind(b"\n") + 1]
+
+    def __enter__(self) -> _Segment:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        os.close(self._fd)
+
+    def entries(self, pattern: re.Pattern[bytes]) -> Iterator[_Entry]:
+        """What matches, out of the index, and then what the index does not have yet."""
+        size = os.fstat(self._fd).st_size
+        start = self.position[1]
+        for match in pattern.finditer(self._index):
+            entry = _entry(match, int(match.group(6)), len(match.group(0)) - len(match.group(6)))
+            # What the last call found behind the index is in it now; what is torn is in the index alone.
+            if start <= int(match.group(6)) and entry.start + entry.length < size:
+                yield entry
+        offset = max(start, min(_end_of(self._index), size))
+        while True:
+            header = _HEADER.match(os.pread(self._fd, 512, offset))
+            if header is None:
+                break
+            entry = _entry(header, offset, header.end())
+            end = entry.start + entry.length + 1
+            if end > size:
+                break
+            if pattern is _ENTRY or pattern.match(b"%s %d" % (header.group(0)[:-1], offset)):
+                yield entry
+            offset = end
+        self.position = (self.position[0] + len(self._index), offset)
+
+    def record(self, entry: _Entry) -> Record:
+        data = os.pread(self._fd, entry.length, entry.start)
+        return Record(entry.at, entry.instance, entry.attempt, entry.stream, data)
+
+
+def _entry(match: re.Match[bytes], offset: int, header: int) -> _Entry:
+    instance, attempt, stream, at, length = match.groups()[:5]
+    return _Entry(
+        float(at), tuple(map(int, instance.split(b"."))), int(attempt), stream.decode(), int(length), offset + header
+    )
+
+
+def _pattern(instance: Instance, attempt: int | None) -> re.Pattern[bytes]:
+    """The index entries of one instance, of one attempt or all."""
+    name = re.escape(".".join(map(str, instance)).encode())
+    number = rb"\d+" if attempt is None else b"%d" % attempt
+    return re.compile(rb"^(%s) (%s) ([a-zA-Z]) ([\d.]+) (\d+) (\d+)$" % (name, number), re.MULTILINE)
+
+
+def _end_of(index: bytes) -> int:
+    """Where in the segment the last record of the index ends."""
+    last = _ENTRY.match(index[index.rfind(b"\n", 0, -1) + 1 : -1])
+    if last is None:
+        return 0
+    header = len(last.group(0)) - len(last.group(6))
+    return int(last.group(6)) + header + int(last.group(5)) + 1
+
+
+def _time(record: Record) -> float:
+    return record.at
+
+
+def _ordered(records: Iterable[Record]) -> Iterator[Record]:
+    """Records by their times; what Python code prints arrives a little later than it was printed."""
+    waiting: list[tuple[float, int, Record]] = []
+    for number, record in enumerate(records):
+        heapq.heappush(waiting, (record.at, number, record))
+        while waiting[0][0] < record.at - _LATE_S:
+            yield heapq.heappop(waiting)[2]
+    while waiting:
+        yield heapq.heappop(waiting)[2]
+
+
+def _age(name: str) -> tuple[str, int, int]:
+    executor, _, number = name.rpartition(".")
+    executor, _, incarnation = executor.rpartition(".")
+    with contextlib.suppress(ValueError):
+        return executor, int(incarnation), int(number)
+    return name, 0, 0
 
 
 def lines(records: Iterable[Record]) -> Iterator[LogLine]:
@@ -358,27 +442,3 @@ def _pieces(line: bytes) -> Iterator[str]:
         line = line[:-1]
     for start in range(0, max(1, len(line)), _MAX_LINE):
         yield line[start : start + _MAX_LINE].decode("utf-8", "replace")
-
-
-def _last_end(index: bytes) -> int:
-    """Where in the segment the last record of the index ends."""
-    last = index[index.rfind(b"\n", 0, -1) + 1 : -1] if index else b""
-    match = _ENTRY.match(last)
-    if match is None:
-        return 0
-    return int(match.group(6)) + len(last) - len(match.group(6)) + int(match.group(5)) + 1
-
-
-def _age(name: str) -> tuple[str, int, int]:
-    executor, _, number = name.rpartition(".")
-    executor, _, incarnation = executor.rpartition(".")
-    with contextlib.suppress(ValueError):
-        return executor, int(incarnation), int(number)
-    return name, 0, 0
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except FileNotFoundError:
-        return 0

@@ -75,8 +75,6 @@ class WorkerProcess:
         self.closed = False
         #: The attempt at work takes longer than was expected.
         self.slow = False
-        #: Something in it writes to the descriptors of the process.
-        self.noisy = False
         self.stops: float | None = None
         self.idle_since = 0.0
         self.seen = 0
@@ -121,7 +119,7 @@ class WorkerProcess:
         self.orders.setblocking(False)
         out, out_theirs = os.pipe()
         err, err_theirs = os.pipe()
-        given = (self._theirs.fileno(), stream.fileno(), board)
+        given = (self._theirs.fileno(), stream.fileno(), board, out, err)
         argv = [os.fsencode(text) for text in (*place.command, *map(str, given), self.code[1], place.store)]
         path = place.command[0]
         if self.guard is not None:
@@ -142,7 +140,8 @@ class WorkerProcess:
             self._board.close()
             raise
         else:
-            os.set_inheritable(self._theirs.fileno(), False)
+            for fd in (self._theirs.fileno(), out, err):
+                os.set_inheritable(fd, False)
         finally:
             stream.close()
             os.close(board)

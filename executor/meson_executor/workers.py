@@ -14,7 +14,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
-from meson_executor.logs import PRINTED, STDERR, STDOUT, Logs
+from meson_executor.logs import STDERR, STDOUT, Logs
 from meson_executor.loop import EDGE, READ, Loop
 from meson_executor.orders import ENDED, Attempt, Need
 from meson_executor.processes import Reaper, Spawner, signal_group, signal_name, signal_process
@@ -296,13 +296,13 @@ class Workers:
 
     def _on_word(self, worker: WorkerProcess, line: bytes) -> None:
         kind, number, rest = line.split(b" ", 2)
-        attempt = self._of(worker, int(number))
+        attempt = self._find(worker, int(number))
+        if attempt is None:
+            raise KeyError(number)
         if kind == b">":
             since, stream, text = rest.split(b" ", 2)
-            data = json.loads(text).encode("utf-8", "replace")
-            self._drain(worker, float(since))
-            code = stream.decode("ascii")
-            self._logs.write(attempt.key, PRINTED.get(code, code), float(since), data)
+            data = json.loads(text).encode("utf-8", "surrogateescape")
+            self._logs.write(attempt.key, stream.decode("ascii"), float(since), data)
         elif kind == b"p":
             fraction, message = json.loads(rest)
             self._late.append((attempt.key, fraction, message))
@@ -319,21 +319,19 @@ class Workers:
         else:
             raise ValueError(kind)
 
-    def _of(self, worker: WorkerProcess, number: int) -> Attempt:
-        """The attempt that a word is about: one in the row, or the last one that ended."""
+    def _find(self, worker: WorkerProcess, number: int) -> Attempt | None:
+        """The attempt of an order: one in the row, or the last one that ended."""
         for found, attempt in worker.line:
             if found == number:
                 return attempt
         if worker.last is not None and worker.last[0] == number:
             return worker.last[1]
-        raise KeyError(number)
+        return None
 
     def _ended(self, worker: WorkerProcess, number: int, began: float, ended: float) -> Attempt:
         """Take the attempt at work out of the row."""
         if worker.line[0][0] != number:
             raise KeyError(number)
-        if worker.noisy:
-            self._drain(worker, ended)
         worker.slow = False
         worker.last = worker.line.popleft()
         attempt = worker.last[1]
@@ -383,26 +381,24 @@ class Workers:
             self._logs.note(worker.line[0][1].key, "the worker sent what cannot be read, and is ended: %.200r" % line)
         self._sweeper.signal(worker.marker, worker.pid, signal.SIGKILL)
 
-    def _drain(self, worker: WorkerProcess, at: float) -> None:
-        """Take what programs and C code have written so far: it comes before what is told next."""
-        self._on_output(worker, worker.out, STDOUT, at)
-        self._on_output(worker, worker.err, STDERR, at)
+    def _on_output(self, worker: WorkerProcess, fd: int, stream: str) -> None:
+        """Programs and C code that a step runs write to descriptors, not to `sys.stdout`.
 
-    def _on_output(self, worker: WorkerProcess, fd: int, stream: str, at: float | None = None) -> None:
-        """Programs and C code that a step runs write to descriptors, not to `sys.stdout`."""
+        A worker leaves nothing there when it ends an attempt: what is found was written in the one that it is in.
+        """
         for _ in range(8):
+            number = worker.marked()
             try:
                 data = os.read(fd, _PIPE_SIZE)
             except BlockingIOError:
                 return
             if not data:
                 return
-            worker.noisy = True
             if not worker.ready:
                 worker.complaint = (worker.complaint + data)[-_COMPLAINT:]
-            writer = worker.line[0] if worker.line else worker.last
+            writer = self._find(worker, number) or (worker.line[0][1] if worker.line else None)
             if writer is not None:
-                self._logs.write(writer[1].key, stream, at or time.time(), data)
+                self._logs.write(writer.key, stream, time.time(), data)
             if len(data) < _PIPE_SIZE:
                 return
         self._loop.change(fd, READ | EDGE)
@@ -411,7 +407,8 @@ class Workers:
 
     def _on_end(self, worker: WorkerProcess, status: int) -> None:
         worker.stream.read_rest()
-        self._drain(worker, time.time())
+        self._on_output(worker, worker.out, STDOUT)
+        self._on_output(worker, worker.err, STDERR)
         del self._workers[worker.number]
         idle = self._idle.get(worker.code)
         if idle and worker in idle:

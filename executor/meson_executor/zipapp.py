@@ -31,12 +31,12 @@ def build(out: str) -> None:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             _add(archive, "__main__.py", _MAIN)
             for package in (meson_executor, meson_runtime):
-                folder = os.path.dirname(os.path.abspath(package.__file__))
+                folder = os.path.dirname(os.path.abspath(str(package.__file__)))
                 for name in sorted(os.listdir(folder)):
                     if name.endswith((".py", ".typed")):
                         with open(os.path.join(folder, name), "rb") as source:
                             _add(archive, "%s/%s" % (package.__name__, name), source.read())
-    os.chmod(out, 0o755)
+    os.chmod(out, 0o755)  # noqa: S103 - a program that anybody may run
 
 
 def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:

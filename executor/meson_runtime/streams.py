@@ -16,7 +16,7 @@ from typing import Callable
 _GATHER_S = 0.05
 _MAX_GATHERED = 32 * 1024
 
-#: Sends a chunk: time, stream ("o" or "e"), bytes.
+#: Sends a chunk: time, code of the stream, bytes.
 Send = Callable[[float, str, bytes], None]
 
 
@@ -24,7 +24,7 @@ class Gathered(io.BufferedIOBase):
     """The bytes under `sys.stdout` or `sys.stderr`.
 
     Args:
-        stream: "o" or "e".
+        stream: its code, see `meson_executor.logs`.
         fd: descriptor that it stands for, which programs that a step starts may be given.
         send: where the bytes go.
     """
@@ -97,7 +97,7 @@ class Gathered(io.BufferedIOBase):
 
 def replace(send: Send) -> tuple[Gathered, Gathered]:
     """Put gathering streams in the place of `sys.stdout` and `sys.stderr`, and return them."""
-    out, err = Gathered("o", 1, send), Gathered("e", 2, send)
+    out, err = Gathered("O", 1, send), Gathered("E", 2, send)
     sys.stdout = io.TextIOWrapper(out, "utf-8", "backslashreplace", line_buffering=True, write_through=True)
     sys.stderr = io.TextIOWrapper(err, "utf-8", "backslashreplace", line_buffering=True, write_through=True)
     return out, err

@@ -1,7 +1,7 @@
 """Owns the warm Python worker: a process that runs step functions, one at a time, for as long as it is wanted.
 
-It is started as `python -m meson_runtime.worker ORDERS STREAM BOARD PROJECT STORE`: two sockets and a file by their
-descriptors, the folder of the code bundle, the artifact store.
+It is started as `python -m meson_runtime.worker ORDERS STREAM BOARD OUT ERR PROJECT STORE`: two sockets, a file and two pipes by
+their descriptors, the folder of the code bundle, the artifact store.
 
 ORDERS is a SOCK_SEQPACKET socket: the kernel's queue of it is the row of attempts that were handed over. Each message is one
 order, `[number, serial, template | null, order]`; a path stands for an order that is too large for a message and lies in a
@@ -14,7 +14,7 @@ STREAM goes both ways, in lines. Up: a letter, the number of the order, what it 
     + number began ended outputs   succeeded; outputs is a JSON object
     - number began ended failure   failed, cause user; failure is a JSON object
     x number                       was stopped, and has cleaned up; the process ends
-    > number at stream text        output; text is JSON
+    > number at stream text        output; stream is a code of `meson_executor.logs`, text is JSON
     f number fields                a fact; its fields, as JSON without braces
     p number [fraction, message]   the last progress of an attempt that ends
     ? number name                  wants a secret; name is JSON
@@ -22,10 +22,15 @@ STREAM goes both ways, in lines. Up: a letter, the number of the order, what it 
 Down: `{"n": number, "name": …, "value": …}` for a message, `{"secret": name, "value": …}` or `{"secret": name, "error": …}`.
 
 BOARD says which order is at work, see `board`.
+
+OUT and ERR are the reading ends of the pipes that this process writes to as 1 and 2: what C code and programs of a step write.
+The executor reads there as well; what it has not come to when an attempt ends, the worker passes on, so that no byte is taken
+for the next attempt's.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -35,6 +40,8 @@ import socket
 import sys
 import threading
 import time
+from fcntl import ioctl
+from termios import FIONREAD
 from typing import TYPE_CHECKING, Any, Callable
 
 from meson_runtime import streams
@@ -53,6 +60,9 @@ if TYPE_CHECKING:
 MAX_ORDER = 96 * 1024
 
 _PR_SET_PDEATHSIG = 1
+_PIPE_SIZE = 65536
+#: What FIONREAD says of an empty pipe.
+_ZERO = b"\0\0\0\0"
 _IDLE, _AT_WORK, _REPORTING = range(3)
 
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
@@ -73,11 +83,18 @@ class Worker:
     """The worker's side of the sockets; also the link through which `ctx` speaks."""
 
     def __init__(
-        self, orders: socket.socket, stream: socket.socket, board: Board, project: str, store: FileStore | None
+        self,
+        orders: socket.socket,
+        stream: socket.socket,
+        board: Board,
+        pipes: tuple[int, int],
+        project: str,
+        store: FileStore | None,
     ) -> None:
         self._orders = orders
         self._stream = stream
         self._board = board
+        self._pipes = pipes
         self._project = project
         self._store = store
         self._steps: dict[int, Step] = {}
@@ -126,6 +143,9 @@ class Worker:
             for gathered in self._outputs:
                 gathered.finish()
             self._flush_c(None)
+            for fd, code in zip(self._pipes, "oe"):
+                if ioctl(fd, FIONREAD, _ZERO) != _ZERO:
+                    self._pass_on(fd, code)
             if self._progress is not None:
                 result = b"p %d %s\n%s" % (number, _encode(self._progress).encode(), result)
                 self._progress = None
@@ -273,8 +293,14 @@ class Worker:
             self._stop_waits = False
             raise Cancelled("this attempt is being stopped")
 
+    def _pass_on(self, fd: int, code: str) -> None:
+        """Send what is still in a pipe, unless the executor is quicker."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._send_output(time.time(), code, os.read(fd, _PIPE_SIZE))
+
     def _send_output(self, at: float, stream: str, data: bytes) -> None:
-        text = _encode(data.decode("utf-8", "replace"))
+        text = _encode(data.decode("utf-8", "surrogateescape"))
         self._send(b"> %d %.6f %s %s\n" % (self._number, at, stream.encode(), text.encode()))
 
 
@@ -335,20 +361,21 @@ def _hide_archive() -> None:
 
 def main() -> None:
     """Run one worker on the descriptors that the executor gave it."""
-    project, store = sys.argv[4:6]
+    project, store = sys.argv[6:8]
     try:
         os.chdir(project)
     except OSError as error:
         sys.exit("the code bundle is not there: %s" % error)
     _hide_archive()
-    orders, stream, board = (int(text) for text in sys.argv[1:4])
+    orders, stream, board, out, err = (int(text) for text in sys.argv[1:6])
     sys.argv[:] = [""]
-    for fd in (orders, stream, board):
+    for fd in (orders, stream, board, out, err):
         os.set_inheritable(fd, False)
     worker = Worker(
         socket.socket(fileno=orders),
         socket.socket(fileno=stream),
         Board(board),
+        (out, err),
         project,
         FileStore(store) if store else None,
     )
