@@ -44,4 +44,9 @@ def unpack(key: bytes) -> tuple[int, ...]:
 
 def after_prefix(key: bytes) -> bytes:
     """The smallest key that lies behind every key that starts with this one."""
-    return (int.from_bytes(key) + 1).to_bytes(len(key)) if key else b"\xff" * _WIDTH
+    return after_items(key, 1)
+
+
+def after_items(key: bytes, number: int) -> bytes:
+    """The smallest key behind so many items or iterations, of which the first has this key, and all inside them."""
+    return (int.from_bytes(key) + number).to_bytes(len(key)) if key else b"\xff" * _WIDTH

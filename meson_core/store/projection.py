@@ -35,7 +35,7 @@ from meson_core.events import (
     ValueEmitted,
 )
 from meson_core.spec.states import ENDED, Cause, State
-from meson_core.store.instance_key import after_prefix, pack
+from meson_core.store.instance_key import after_items, pack
 from meson_core.store.schema import NOTABLE
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def project(commit: RunCommit, run: int, outline: Callable[[], Outline]) -> Proj
     if outcome.reset:
         known = outline()
         outcome.drop_inside(commit.changes, known)
-        rows.dropped = _dropped(run, outcome.reset, known)
+        rows.dropped = _dropped(run, outcome.resets, known)
     tallies = {node: _Tally() for node in commit.counts}
     for instance, change in outcome.last.items():
         tally = tallies.get(instance[0])
@@ -147,7 +147,7 @@ class _Outcome:
         frame_at: when that was.
     """
 
-    __slots__ = ("last", "left", "reopened", "reset", "settled", "stopped")
+    __slots__ = ("last", "left", "reopened", "reset", "resets", "settled", "stopped")
 
     def __init__(self, changes: Sequence[Change], facts: _Facts, frame_at: float) -> None:
         #: The last change of each instance that is not waiting in the end.
@@ -162,6 +162,7 @@ class _Outcome:
         self.settled: set[tuple[Instance, int]] = set()
         #: Instances that went back to waiting, and the place of that change in the frame.
         self.reset: dict[Instance, int] = {}
+        self.resets: list[Change] = []
         last, running = self.last, State.running
         for at, change in enumerate(changes):
             before, after, instance = change.before, change.after, change.instance
@@ -178,12 +179,23 @@ class _Outcome:
                 facts.began[instance] = (0, frame_at)
             elif after is State.waiting:
                 self.reset[instance] = at
+                self.resets.append(change)
                 last.pop(instance, None)
+                if change.number != 1:
+                    self._forget_items(change)
                 continue
             elif change.number != 1:
                 # Items that end without being opened: their node's counts tell of them.
                 continue
             last[instance] = change
+
+    def _forget_items(self, change: Change) -> None:
+        """Items that go back to waiting together have not been opened: they have nothing inside."""
+        node, *_, first = change.instance
+        for instance in list(self.last):
+            alike = instance[0] == node and instance[1:-1] == change.instance[1:-1]
+            if alike and 0 <= instance[-1] - first < change.number:
+                del self.last[instance]
 
     def drop_inside(self, changes: Sequence[Change], outline: Outline) -> None:
         """Forget changes of what is inside an instance that went back to waiting after them."""
@@ -193,15 +205,14 @@ class _Outcome:
                 del self.last[instance]
 
 
-def _dropped(run: int, reset: Iterable[Instance], outline: Outline) -> list[Row]:
+def _dropped(run: int, reset: Iterable[Change], outline: Outline) -> list[Row]:
     """The ranges of rows of what is to be done again, and of everything inside it."""
     ranges: list[Row] = []
-    for node, *indexes in reset:
-        key = pack(tuple(indexes))
-        ranges.append((run, node, key, key + b"\0"))
-        if inside := outline.inside(node):
-            below = (key, after_prefix(key))
-            ranges.extend((run, inner, *below) for inner in inside)
+    for change in reset:
+        node = change.instance[0]
+        key = pack(change.instance[1:])
+        below = (key, after_items(key, change.number))
+        ranges.extend((run, each, *below) for each in (node, *outline.inside(node)))
     return ranges
 
 

@@ -362,6 +362,23 @@ def test_items_that_end_unopened_have_no_rows(store: Store, log: Log) -> None:
     assert [row.counts[State.cancelled] for row in store.nodes("run1")] == [99_995]
 
 
+def test_items_that_wait_again_are_one_change(store: Store, log: Log) -> None:
+    """Of those that were cancelled unopened, one by itself has a row; what follows or comes before them stays."""
+    log.write(*many(TRAIN, 3))
+    alone = Change((TRAIN, 5), State.waiting, State.cancelled)
+    log.write([RunPaused(NOW, "a")], [alone])
+    log.write(*many(TRAIN, 1, first=8))
+    again = [Change((TRAIN, 3), State.cancelled, State.waiting, 0, "to be done again", 5)]
+    log.write([RunReopened(NOW, Selection(failed=True), 1, "a")], again)
+    assert [row.instance[1] for row in store.instances("run1")] == [0, 1, 2, 8]
+
+    # The same in one frame.
+    alike = [Change((TRAIN, 5), State.waiting, State.cancelled), Change((1,), State.running, State.cancelled)]
+    log.write([RunPaused(NOW, "a"), RunReopened(NOW, Selection(failed=True), 2, "a")], [*alike, *again])
+    assert [row.instance for row in store.instances("run1")] == [(1,), (2, 0), (2, 1), (2, 2), (2, 8)]
+    assert [row.instance for row in store.instances("run1", states=[State.cancelled])] == [(1,)]
+
+
 def test_a_deep_instance_is_addressed_by_all_its_indexes(store: Store, log: Log) -> None:
     instances = [(9, 0, 0, 1), (9, 0, 1, 0), (9, 1, 0, 0), (9, 256, 0, 0), (9, 0, 0, 0)]
     for instance in instances:

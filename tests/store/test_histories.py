@@ -48,7 +48,7 @@ class Books:
     def note(self, event: ev.AnyEvent, decision: Decision) -> None:
         mine = [change for change in decision.changes if change.instance == getattr(event, "instance", None)]
         for change in decision.changes:
-            if change.number == 1:
+            if change.number == 1 or change.after is State.waiting:
                 self._change(change)
         if not mine:
             return
@@ -76,10 +76,12 @@ class Books:
     def _change(self, change: Change) -> None:
         instance, after = change.instance, change.after
         if after is State.waiting:
-            inside = {instance[0], *_inside(self.world.plan, instance[0])}
-            depth = len(instance) - 1
+            nodes = {instance[0], *_inside(self.world.plan, instance[0])}
+            alike = {instance[1:]}
+            if change.number > 1:
+                alike = {(*instance[1:-1], instance[-1] + offset) for offset in range(change.number)}
             for other in list(self.known):
-                if other[0] in inside and other[1 : 1 + depth] == instance[1:]:
+                if other[0] in nodes and other[1 : len(instance)] in alike:
                     del self.known[other]
             return
         before = self.known.get(instance)
