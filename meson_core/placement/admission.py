@@ -85,6 +85,8 @@ class Admission:
         self._steps: dict[Hashable, Step] = {}
         #: Machines that are kept for the next attempt of a line.
         self._kept: dict[Machine, Line] = {}
+        #: Request classes of which nobody takes another in the present round.
+        self._stuck: list[Shape] = []
         self._serials = count()
         self._turns = count()
         self._round = 0
@@ -202,6 +204,7 @@ class Admission:
         if not self._waiting or not self._stock.machines:
             return assignments
         self._round += 1
+        self._stuck.clear()
         self._let_go()
         for priority in sorted(self._levels, reverse=True):
             level = self._levels[priority]
@@ -244,7 +247,7 @@ class Admission:
             elif lane.entry is not entry:
                 heapreplace(heads, (lane.entry, line))
             elif not self._place(line, lane, now, assignments):
-                self._stuck(line, now)
+                self._set_aside(line, now)
                 heappop(heads)
 
     def _place(self, line: Line, lane: Lane, now: float, assignments: list[Assignment]) -> bool:
@@ -271,21 +274,25 @@ class Admission:
 
     def _ahead_of(self, line: Line, lane: Lane) -> Machine | None:
         """A machine to which the next attempt of a short step may be sent before it fits."""
-        depth = lane.step.pace.depth
-        need = line.shape.need
-        for machine in line.shape.able():
-            if machine.shut != self._round and self._may_use(line, machine) and may_send(machine, need, depth):
+        if line.filled != self._round:
+            line.filled = self._round
+            line.spare = line.shape.able()
+        need, depth = line.shape.need, lane.step.pace.depth
+        while line.spare:
+            machine = line.spare[-1]
+            free = self._may_use(line, machine) and may_send(machine, need, depth)
+            if free and not any(shape.takes(machine) for shape in self._stuck):
                 return machine
+            line.spare.pop()
         return None
 
-    def _stuck(self, line: Line, now: float) -> None:
+    def _set_aside(self, line: Line, now: float) -> None:
         """Nobody takes another of this line in this round."""
-        able = line.shape.able()
-        for machine in able:
-            machine.shut = self._round
+        if self._ahead:
+            self._stuck.append(line.shape)
         most = max(1, len(self._stock.machines) // _ONE_KEPT_OF)
         if now - line.served >= PATIENCE_S and len(self._kept) < most and line not in self._kept.values():
-            free = [machine for machine in able if machine not in self._kept]
+            free = [machine for machine in line.shape.able() if machine not in self._kept]
             if free:
                 nearest = max(free, key=lambda one: (one.slack(line.shape.need), -one.order))
                 self._kept[nearest] = line

@@ -26,6 +26,7 @@ from meson_core.spec.plan import Instance
 
 if TYPE_CHECKING:
     from meson_core.placement.shapes import Shape
+    from meson_core.placement.stock import Machine
 
 #: Run, step instance and attempt: equal to `meson_core.ports.AttemptKey`.
 Key: TypeAlias = tuple[str, Instance, int]
@@ -152,7 +153,7 @@ class Line:
         now: when it began.
     """
 
-    __slots__ = ("_heap", "brisk", "priority", "served", "shape", "waiting")
+    __slots__ = ("_heap", "brisk", "filled", "priority", "served", "shape", "spare", "waiting")
 
     def __init__(self, priority: int, shape: Shape, *, brisk: bool, now: float) -> None:
         self.priority = priority
@@ -161,6 +162,9 @@ class Line:
         self.waiting = 0
         #: When one of its attempts was assigned last.
         self.served = now
+        #: Machines to which something may still be sent ahead in the round `filled`.
+        self.spare: list[Machine] = []
+        self.filled = -1
         self._heap: list[_Entry] = []
 
     def join(self, lane: Lane) -> None:

@@ -55,7 +55,6 @@ class Machine:
         "logged",
         "order",
         "pending",
-        "shut",
         "taken",
         "total",
     )
@@ -70,8 +69,6 @@ class Machine:
         self.taken: set[Hashable] = set()
         #: The offer was withdrawn; whoever still knows this machine forgets it.
         self.gone = False
-        #: The round in which nothing more may be sent ahead to it.
-        self.shut = -1
         #: How often the log had been read when this machine was last written into it.
         self.logged = -1
         self.renew(offer)

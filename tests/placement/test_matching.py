@@ -8,8 +8,9 @@ import pytest
 
 from meson_core.builtin.matchers import Quantities
 from meson_core.placement import Admission, Ticket
+from meson_core.placement.stock import Machine, Need
 from meson_core.resources import Refusal, Request, Score
-from tests.placement.cells import end, enqueue, offer, request, ticket
+from tests.placement.cells import cell, end, enqueue, offer, request, ticket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -183,3 +184,24 @@ def test_old_judgements_do_not_pile_up() -> None:
     admission.offers([offer("a", cpus=9), offer("b", cpus=9)])
 
     assert [one.machine for one in admission.assign(0.0)] == ["b"]
+
+
+def test_a_class_that_is_stuck_looks_at_no_machine_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds of classes wait while one is served; that must not cost a look at every machine for each of them."""
+    admission = cell(*(offer(f"m{n}", cpus=2) for n in range(200)))
+    enqueue(admission, [ticket(n, run="stuck", node=n, asks=request(cpus=1 + n / 100)) for n in range(100, 150)])
+    enqueue(admission, [ticket(n, run="served") for n in range(1000)])
+    running = admission.assign(0.0)
+    looks: list[Machine] = []
+    could_fit = Machine.could_fit
+
+    def counted(machine: Machine, need: Need) -> bool:
+        looks.append(machine)
+        return could_fit(machine, need)
+
+    monkeypatch.setattr(Machine, "could_fit", counted)
+    for _ in range(20):
+        end(admission, running[:1])
+        running = running[1:] + admission.assign(1.0)
+
+    assert looks == []
