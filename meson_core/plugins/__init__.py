@@ -6,6 +6,7 @@
     record         what is known about a plugin
     registry       what all of them declare, and look-ups that say why something is not there
     doctor         everything that can be said about the installed plugins without running a workflow
+    reference      the page of hooks in the documentation
 
 stevedore imports, pluggy validates and calls; why discovery reads the entry points itself is said there.
 """
