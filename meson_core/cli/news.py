@@ -116,7 +116,7 @@ class News:
             if ENDED[state]:
                 if not ENDED[State[before]] or row.attempt > attempt:
                     found.append(self._end(row, state, name))
-            elif state in _UNDER_WAY and row.attempt > attempt:
+            elif state in _UNDER_WAY and (State[before] not in _UNDER_WAY or row.attempt > attempt):
                 found.append(Item("step", _line(State.running, name, "started")))
         return found
 
