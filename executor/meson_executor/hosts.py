@@ -55,6 +55,8 @@ if TYPE_CHECKING:
 VERSION = 1
 
 _COMPLAINT = 4000
+#: Seconds that a host has to end after it has closed its socket.
+_SILENCE_S = 0.5
 _FACTS = frozenset(("submitting", "remembered", "emitted", "link"))
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode
 
@@ -214,7 +216,8 @@ class Hosts:
     def _on_silence(self, host: Host, reason: str) -> None:
         if reason:
             self._note("host %d: %s" % (host.number, reason))
-        self._sweeper.signal(host.marker, host.pid, signal.SIGKILL)
+        # It closes the socket when it ends by itself, and then its own end is to be told.
+        self._loop.after(_SILENCE_S, lambda: self._end(host))
 
     def _on_end(self, host: Host, status: int) -> None:
         host.channel.read_rest()
@@ -260,11 +263,15 @@ class Hosts:
             self._logs.note(attempt.key, "it does not stop; its host is ended when nothing else is in it")
         self._end_if_hopeless(host)
 
+    def _end(self, host: Host) -> None:
+        if host.number in self._hosts:
+            self._sweeper.signal(host.marker, host.pid, signal.SIGKILL)
+
     def _end_if_hopeless(self, host: Host) -> None:
         if not host.retired or host.number not in self._hosts:
             return
         if all(attempt.stopping is not None for attempt in host.attempts.values()):
-            self._sweeper.signal(host.marker, host.pid, signal.SIGKILL)
+            self._end(host)
 
     # --- what it says ---------------------------------------------------------------------------------------------
 
@@ -274,7 +281,7 @@ class Hosts:
             self._on_message(host, message)
         except (WireError, AttributeError, KeyError, TypeError, ValueError) as error:
             self._note("host %d sent what its protocol does not have (%r): %.200r" % (host.number, error, line))
-            self._sweeper.signal(host.marker, host.pid, signal.SIGKILL)
+            self._end(host)
 
     def _on_message(self, host: Host, message: Message) -> None:
         what = message["t"]

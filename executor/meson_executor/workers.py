@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from meson_executor.logs import STDERR, STDOUT, Logs
 from meson_executor.loop import EDGE, READ, Loop
 from meson_executor.orders import ENDED, Attempt, Need
-from meson_executor.processes import Reaper, Spawner, signal_group, signal_name, signal_process
+from meson_executor.processes import Reaper, Spawner, signal_name, signal_process
 from meson_executor.protocol import Key, failure
 from meson_executor.secrets import SecretMissingError, Secrets
 from meson_executor.worker_process import Place, WorkerProcess
@@ -36,6 +36,8 @@ _LONGEST_AHEAD_S = 0.005
 #: Seconds after which an idle worker is let go, and seconds that it gets for it.
 _IDLE_S = 300.0
 _LEAVE_S = 5.0
+#: Seconds that a worker has to end after its stream has.
+_SILENCE_S = 0.5
 #: Seconds between two requests to stop.
 _REMIND_S = 0.2
 _PIPE_SIZE = 65536
@@ -224,7 +226,7 @@ class Workers:
                 self._journal,
                 self._place,
                 lambda line: self._on_line(worker, line),
-                lambda _reason: signal_group(worker.pid, signal.SIGKILL),
+                lambda _reason: self._on_silence(worker),
                 lambda _events: self._on_output(worker, worker.out, STDOUT),
                 lambda _events: self._on_output(worker, worker.err, STDERR),
             )
@@ -243,6 +245,10 @@ class Workers:
     def _hand(self, worker: WorkerProcess, attempt: Attempt) -> bool:
         self._orders += 1
         return worker.hand(self._orders, attempt)
+
+    def _on_silence(self, worker: WorkerProcess) -> None:
+        """Its stream has ended: so will it, or else a step has closed what is not its own."""
+        self._loop.after(_SILENCE_S, lambda: self._insist(worker))
 
     def _let_go(self, worker: WorkerProcess) -> None:
         worker.leave()
