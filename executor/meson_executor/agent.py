@@ -108,7 +108,7 @@ class Agent:
         self._putter = Putter(loop, store)
         limits = MemoryLimits(
             loop,
-            "meson-%s" % mark,
+            "meson-%s" % mark.rpartition(".")[0],
             lambda attempt: self._executor.stop(attempt, "memory", 0.0),
             None if options.cgroups else "",
         )

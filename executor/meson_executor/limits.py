@@ -77,7 +77,8 @@ class MemoryLimits:
 
     Args:
         loop: where to wait.
-        name: what the groups of this executor are called after.
+        name: what the groups of this executor are called after, whatever its incarnation; those of earlier ones, whose
+            processes are gone, are removed.
         exceed: called with an attempt that uses too much.
         group: folder of the control group to make others in; None to look for it, "" to do without.
     """
@@ -88,6 +89,11 @@ class MemoryLimits:
         self._exceed = exceed
         self._parent = _own_group() if group is None else group
         self._count = 0
+        if self._parent:
+            with contextlib.suppress(OSError):
+                for folder in os.listdir(self._parent):
+                    if folder.startswith(self._name + "-"):
+                        _remove(os.path.join(self._parent, folder))
         self._watched: dict[int, Attempt] = {}
         self._watching = False
         self._emptied: list[str] = []

@@ -1,6 +1,6 @@
 """Owns `ctx`: all that a Python step sees of Meson while it runs.
 
-Outside of a run every method works and does nothing that lasts, so a step function stays a plain one that tests can call.
+Outside of a run every method works and tells nobody, so a step function stays a plain one that tests can call.
 """
 
 from __future__ import annotations

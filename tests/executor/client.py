@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from meson_executor import protocol, transport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 Fact = dict[str, Any]
 Key = list[Any]
@@ -152,12 +152,17 @@ class ExecutorAt:
     Args:
         folder: holds the executor's directory, logs and artifacts.
         options: for the command line, after those that every test needs.
+        environment: added to the tests' own.
+        under: a command that starts it, with the executor's command behind its own.
     """
 
-    def __init__(self, folder: Path, *options: str, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *options: str, environment: Mapping[str, str] | None = None, under: Sequence[str] = ()
+    ) -> None:
         self.folder = folder
         self.directory = folder / "executor"
         self.options = options
+        self.under = under
         self.environment = dict(environment or {})
         self.process: subprocess.Popen[bytes] | None = None
         self.cell = "here"
@@ -170,7 +175,7 @@ class ExecutorAt:
         command += ["--cpus", "4", "--machine", "bench", "--foreground", "--host", "tests.executor.host_for_tests"]
         with (self.folder / "stderr").open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, *self.options, *options],
+                [*self.under, *command, *self.options, *options],
                 env={**os.environ, **_PATH, **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

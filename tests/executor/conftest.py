@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,8 +18,8 @@ def make_executor(tmp_path: Path) -> Iterator[Callable[..., ExecutorAt]]:
     """Makes executors that are ended with the test; they are not started yet."""
     made: list[ExecutorAt] = []
 
-    def make(*options: str, name: str = "one", environment: dict[str, str] | None = None) -> ExecutorAt:
-        made.append(ExecutorAt(tmp_path / name, *options, environment=environment))
+    def make(*options: str, name: str = "one", **fields: Any) -> ExecutorAt:
+        made.append(ExecutorAt(tmp_path / name, *options, **fields))
         return made[-1]
 
     yield make
