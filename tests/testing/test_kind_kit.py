@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,13 +16,18 @@ from meson_core.errors import BackendError
 from meson_core.ports import Program, SecretNamed, StepCapabilities
 from meson_core.testing.kinds import ProgramKindKit, ServiceKindKit, StepKindKit
 from tests.host.peer import FAKESERVICE
-from tests.plugins.fakeservice.meson_fakeservice import Client, Job, JobOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from meson_core.ports import StepContext
     from meson_core.testing.fake_service import FakeService
+
+# It is on the path for this import only: other tests list the plugins that are there.
+sys.path.insert(0, str(FAKESERVICE))
+from meson_fakeservice import Client, Job, JobOptions
+
+sys.path.remove(str(FAKESERVICE))
 
 
 class TestShell(ProgramKindKit):
