@@ -51,15 +51,17 @@ def _alone(reason: str) -> None:
 
     Steps are not cancelled: they would kill their outside jobs, which the next attempts are to find again.
     """
-    sys.stderr.write(f"{reason}\n")
-    _leave(1)
+    _leave(1, f"{reason}\n")
 
 
-def _leave(code: int) -> NoReturn:
-    """End now: threads in blocking calls would be waited for."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+def _leave(code: int, last_words: str = "") -> NoReturn:
+    """End now, whatever happens: threads in blocking calls would be waited for, and nobody may be left to hear us."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.write(last_words)
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
 
 
 if __name__ == "__main__":

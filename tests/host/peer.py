@@ -46,13 +46,18 @@ class Peer:
 
     @classmethod
     @contextlib.contextmanager
-    def running(cls, folder: Path) -> Iterator[Peer]:
-        """Start a host; it is killed afterwards, if it has not ended by itself."""
+    def running(cls, folder: Path, *, output: int | None = None) -> Iterator[Peer]:
+        """Start a host; it is killed afterwards, if it has not ended by itself.
+
+        Args:
+            folder: for its log and its artifacts.
+            output: a descriptor for what it writes, in place of its log.
+        """
         ours, theirs = socket.socketpair()
         theirs.set_inheritable(True)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MESON_")}
         log = folder / "host.log"
-        with log.open("wb") as output:
+        with log.open("wb") as file:
             process = subprocess.Popen(
                 [sys.executable, "-m", "meson_core.host"],
                 env={
@@ -63,8 +68,8 @@ class Peer:
                 },
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
+                stdout=file if output is None else output,
+                stderr=file if output is None else output,
             )
         theirs.close()
         try:

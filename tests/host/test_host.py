@@ -314,6 +314,20 @@ def test_a_host_that_is_left_alone_leaves_the_outside_jobs_alone(host: Peer) -> 
     assert host.output == "the plugin is loaded\nthe executor has gone\n"
 
 
+def test_it_leaves_even_when_nobody_reads_what_it_says(tmp_path: Path) -> None:
+    """An executor that is killed takes the other end of the host's output along."""
+    reader, writer = os.pipe()
+    with Peer.running(tmp_path, output=writer) as host:
+        os.close(writer)
+        number = host.order("cleans_up")
+        host.next("log", n=number)
+        os.close(reader)
+        host.sock.close()
+        host.process.wait(DEADLINE_S)
+
+        assert host.process.returncode == 1
+
+
 # --- what it gets -------------------------------------------------------------------------------------------------
 
 
