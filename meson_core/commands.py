@@ -113,7 +113,7 @@ class Change(msgspec.Struct, frozen=True, gc=False):
         attempt: the attempt that it is about, 0 when none.
         why: one phrase for people: "attempt 2 of 3 failed: exit code 1", "waits for train_global".
         number: how many items changed alike: this one and those that follow it, by the last index. More than 1 only
-            for items of a for_each that end before they are opened.
+            for items of a for_each that end before they are opened, or that are to be opened after all.
 
     A change **back to** `waiting` means "to be done again": the outputs of that instance are no longer visible, and for
     a composite neither are those of anything inside it, nor their states: they are told anew.

@@ -136,8 +136,8 @@ class Driver:
             for index in range(change.number):
                 at = (*change.instance[:-1], change.instance[-1] + index) if index else change.instance
                 self.states[at] = change.after
-            if change.after is State.waiting:
-                self._void(change.instance)
+                if change.after is State.waiting:
+                    self._void(at)
         self.pending += decision.commands
 
     def _void(self, instance: Instance) -> None:

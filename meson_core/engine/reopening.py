@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from meson_core.commands import Change
 from meson_core.engine import folding, views
 from meson_core.engine.composites import resume
 from meson_core.engine.shapes import (
@@ -25,6 +26,7 @@ from meson_core.engine.shapes import (
     WAITING,
     NodeShape,
 )
+from meson_core.spec.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -76,7 +78,7 @@ class Choice:
 
     def openings_of(self, m: Memory, composite: Composite) -> Iterable[int]:
         """The openings of this composite in which something may be selected, in order."""
-        everything = range(composite.total)
+        everything = range(composite.next)
         if composite.node.id in self.around:
             return everything
         chosen = self.openings.get(composite.instance, set())
@@ -85,7 +87,7 @@ class Choice:
             if folds.inner or composite.node.scopes[composite.slot].composites:
                 return everything
             chosen = chosen | _failing_rows(folds.states, folds.size)
-        return sorted(index for index in chosen if 0 <= index < composite.total)
+        return sorted(index for index in chosen if 0 <= index < composite.next)
 
 
 def _lineage(m: Memory, node: int) -> Iterable[NodeShape]:
@@ -162,6 +164,8 @@ def _mark_inside(m: Memory, scope: Scope, position: int, choice: Choice) -> bool
     composite = folding.composite_at(scope, position)
     if composite is None or composite.total <= 0:
         return False
+    if choice.failed and composite.node.kind == FOR_EACH:
+        _close_cancelled(m, composite)
     for index in choice.openings_of(m, composite):
         opening = folding.unfold(composite, index)
         marked = _mark(m, opening, choice)
@@ -175,7 +179,31 @@ def _mark_inside(m: Memory, scope: Scope, position: int, choice: Choice) -> bool
             _drop_iterations(m, composite, index + 1)
             break
     composite.doomed = ""
-    return bool(composite.todo)
+    return bool(composite.todo) or composite.next < composite.total
+
+
+def _close_cancelled(m: Memory, composite: Composite) -> None:
+    """The last items, which were cancelled before they were opened, wait again as they did, all at once."""
+    folds, shape = composite.folds[0], composite.node.scopes[0]
+    attempts = folds.attempts[: composite.total * folds.size].tobytes().rstrip(b"\0")
+    used = max(
+        len(folds.states.rstrip(bytes((CANCELLED,)))),
+        -(-len(attempts) // folds.attempts.itemsize),
+        1 + max((key for key in folds.inner if key < len(folds.states)), default=-1),
+    )
+    first = -(-used // folds.size)
+    number = composite.total - first
+    if not number:
+        return
+    composite.next = first
+    folds.states[first * folds.size :] = bytes(number * folds.size)
+    folds.verdicts[first:] = bytes(number)
+    for member in shape.members:
+        m.counts[member][CANCELLED] -= number
+        m.counts[member][WAITING] += number
+    for node in shape.nodes:
+        instance = (node.id, *composite.scope.indexes, first)
+        m.changes.append(Change(instance, State.cancelled, State.waiting, 0, "to be done again", number))
 
 
 def _drop_iterations(m: Memory, composite: Composite, first: int) -> None:

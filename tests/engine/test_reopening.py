@@ -314,7 +314,8 @@ def test_items_that_were_never_opened_are_done_as_well() -> None:
     story.cancelled()
     assert story.counts("sub.c") == {"cancelled": 3}
     told = story.reopened(failed=True)
-    assert "b[2]: cancelled → waiting" in told
+    # Those that were never opened go back to where they were, all at once.
+    assert "b[1] (and 1 more): cancelled → waiting" in told
     assert "sub.c[0]: waiting → ready" in told
     assert "b[0]: succeeded → waiting" not in told
     story.works("sub.c[0]")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -55,7 +56,8 @@ def agree(driver: Driver, expected: Result) -> None:
         assert driver.machine.counts(node.id) == [mine.count(state) for state in State]
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=80, deadline=None)
 @given(workflow=workflows(WORKING), seed=SEEDS)
 def test_what_works_gives_what_it_should(workflow: Workflow, seed: int) -> None:
     workflow = check(workflow)
@@ -64,7 +66,8 @@ def test_what_works_gives_what_it_should(workflow: Workflow, seed: int) -> None:
     agree(driver, interpret(workflow, defaults(workflow), as_written))
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=80, deadline=None)
 @given(workflow=workflows(FAILING), seed=SEEDS)
 def test_what_fails_ends_as_it_should(workflow: Workflow, seed: int) -> None:
     workflow = check(workflow)
@@ -73,7 +76,8 @@ def test_what_fails_ends_as_it_should(workflow: Workflow, seed: int) -> None:
     agree(driver, interpret(workflow, defaults(workflow), as_written))
 
 
-@settings(max_examples=100, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None)
 @given(workflow=workflows(FAILING), seed=SEEDS)
 def test_an_interrupted_run_ends_as_the_uninterrupted_one(workflow: Workflow, seed: int) -> None:
     workflow = check(workflow)
@@ -83,7 +87,8 @@ def test_an_interrupted_run_ends_as_the_uninterrupted_one(workflow: Workflow, se
     assert len(driver.executed) == len(set(driver.executed)), "an attempt was executed twice"
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=80, deadline=None)
 @given(workflow=workflows(FAILING), seed=SEEDS)
 def test_a_repaired_run_ends_as_if_it_had_never_failed(workflow: Workflow, seed: int) -> None:
     workflow = check(workflow)
@@ -96,7 +101,8 @@ def test_a_repaired_run_ends_as_if_it_had_never_failed(workflow: Workflow, seed:
     assert len(driver.executed) == len(set(driver.executed)), "an attempt number was used twice"
 
 
-@settings(max_examples=100, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None)
 @given(workflow=workflows(WORKING), seed=SEEDS, which=st.lists(st.integers(0, 1000), min_size=1, max_size=4))
 def test_doing_a_part_again_changes_nothing(workflow: Workflow, seed: int, which: list[int]) -> None:
     workflow = check(workflow)

@@ -70,8 +70,8 @@ class Anything(RuleBasedStateMachine):
             self.world.check_replay()
 
 
-TestAnything = Anything.TestCase
-TestAnything.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestAnything = pytest.mark.slow(Anything.TestCase)
+TestAnything.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -315,24 +315,26 @@ class World:
                 pass
 
     def _note_change(self, change: Change) -> None:
-        instance, indexes = change.instance, change.instance[1:]
-        node = self.plan.nodes[instance[0]]
+        instance = change.instance
         for index in range(change.number):
             at = (*instance[:-1], instance[-1] + index) if index else instance
             known = self.states.get(at, State.waiting)
             assert known == change.before, f"{at} was {known.label}, not {change.before.label}"
             assert change.before != change.after, change
             self.states[at] = change.after
-        if change.after is State.waiting:
-            del self.states[instance]
-            for inside in self._inside(node.id):
-                for other in [
-                    other for other in self.states if other[0] == inside and other[1 : 1 + len(indexes)] == indexes
-                ]:
-                    del self.states[other]
+            if change.after is State.waiting:
+                self._void(at)
         if ENDED[change.after] or change.after in (State.ready, State.paused, State.retrying, State.outcome_unknown):
             for attempt in [key for key in self.physical if key[0] == instance]:
                 del self.physical[attempt]
+
+    def _void(self, instance: Instance) -> None:
+        """It waits again, and what was inside it is told anew."""
+        del self.states[instance]
+        inside, indexes = self._inside(instance[0]), instance[1:]
+        for other in list(self.states):
+            if other[0] in inside and other[1 : 1 + len(indexes)] == indexes:
+                del self.states[other]
 
     def _inside(self, node: int) -> list[int]:
         scopes = set(self.plan.nodes[node].scopes)
