@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
+from pydantic import ValidationError
 
 from meson_core.client import asking, following, names
 from meson_core.client.code_bundle import CODE, CodeBundle, bundle
 from meson_core.client.glance import read_tree, read_why
 from meson_core.client.instances import named, read_attempts, read_outputs
 from meson_core.client.records import Context, Submitted
-from meson_core.errors import ConflictError
+from meson_core.errors import ConflictError, StoreCorruptError
 from meson_core.events import Selection
 from meson_core.settings import find_root, read_settings
 from meson_core.spec.digest import canonical_json, digest, plain
@@ -145,7 +146,14 @@ class Client:
     def _plan_of(self, row: RunRow) -> Plan:
         plan = self._plans.get(row.version)
         if plan is None:
-            workflow = Workflow.model_validate_json(self.store.definition(row.version))
+            try:
+                workflow = Workflow.model_validate_json(self.store.definition(row.version))
+            except ValidationError as error:
+                told = error.errors(include_url=False)[0]["msg"]
+                raise StoreCorruptError(
+                    f"{self.store.place}: workflow version {row.version} cannot be read: {told}",
+                    hint="it is damaged, or was made by a later version of Meson",
+                ) from None
             plan = self._plans[row.version] = compile_plan(workflow)
         return plan
 

@@ -6,9 +6,10 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import msgspec
 from sqlalchemy.exc import DBAPIError
 
-from meson_core.errors import StoreError
+from meson_core.errors import StoreCorruptError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,13 +69,16 @@ class Database:
         """A transaction that sees one state of the database; keep it short.
 
         Raises:
-            StoreError: the database could not be read.
+            StoreError: the database could not be read, or what it holds could not.
         """
         try:
             with self.reader.connect() as connection:
                 yield connection
         except DBAPIError as error:
             raise self.dialect.explain(error) from error
+        except msgspec.DecodeError as error:
+            # The database keeps pages together; it does not know that a text in one of them has changed.
+            raise StoreCorruptError(f"{self.dialect.place} has a row that cannot be read: {error}") from error
 
     def close(self) -> None:
         """Close all connections; further use opens new ones."""

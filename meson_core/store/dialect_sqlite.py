@@ -49,7 +49,8 @@ class SqliteDialect:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.place = f"the store {path}"
-        self._immutable = False
+        # Readers of a store that is open for writing as well tidy up behind themselves; others leave no trace.
+        self._mode = "mode=rw"
 
     @classmethod
     def at(cls, where: str) -> SqliteDialect:
@@ -73,6 +74,8 @@ class SqliteDialect:
                 ) from None
             return
         sqlite_file.inspect(self.path)
+        if read_only:
+            self._mode = "mode=ro"
         if not os.access(self.path, os.W_OK) or not os.access(self.path.parent, os.W_OK):
             if not read_only:
                 raise StoreError(
@@ -80,7 +83,8 @@ class SqliteDialect:
                     hint="what has been run can be looked at; to run anything, make the file and its folder writable",
                 )
             # Without its side files and without leave to make them, SQLite reads only what is sure not to change.
-            self._immutable = not sqlite_file.wal(self.path).exists()
+            if not sqlite_file.wal(self.path).exists():
+                self._mode = "immutable=1"
 
     def _create_tables(self, path: Path) -> None:
         engine = create_engine(
@@ -98,7 +102,7 @@ class SqliteDialect:
         pragmas = _READER if read_only else _WRITER
         engine = create_engine(
             "sqlite://",
-            creator=lambda: self._connect(self.path, pragmas, read_only=read_only),
+            creator=lambda: self._connect(self.path, pragmas),
             poolclass=QueuePool if read_only else NullPool,
         )
         # A transaction that begins by reading cannot become a writing one once another has written in between.
@@ -111,12 +115,13 @@ class SqliteDialect:
         event.listen(engine, "begin", on_begin)
         return engine
 
-    def _connect(self, path: Path, pragmas: tuple[str, ...], *, read_only: bool = False) -> sqlite3.Connection:
-        mode = "?mode=rw"
-        if read_only:
-            mode = "?immutable=1" if self._immutable else "?mode=ro"
+    def _connect(self, path: Path, pragmas: tuple[str, ...]) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            f"file:{quote(str(path))}{mode}", uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_S
+            f"file:{quote(str(path))}?{self._mode}",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=BUSY_S,
         )
         try:
             for pragma in pragmas:

@@ -93,12 +93,18 @@ class FileLock:
             ) from None
         try:
             fcntl.fcntl(file, fcntl.F_OFD_SETLK, _LOCK.pack(fcntl.F_WRLCK, *_WHOLE_FILE))
-        except BlockingIOError:
+        except (BlockingIOError, PermissionError):
             found = _read(file)
             os.close(file)
             raise StoreLockedError(
                 f"cell {self._cell!r} is driven by {found or 'another process'}",
                 hint="hand your wishes to it, or stop it first",
+            ) from None
+        except OSError as error:
+            os.close(file)
+            raise StoreError(
+                f"the lock of cell {self._cell!r}, {self._path}, cannot be taken: {error.strerror}",
+                hint="the store must lie on a file system that has locks, on a disk of this machine",
             ) from None
         os.ftruncate(file, 0)
         os.pwrite(file, msgspec.json.encode(holder) + b"\n", 0)
@@ -116,6 +122,11 @@ class FileLock:
             file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise StoreError(
+                f"the lock of cell {self._cell!r}, {self._path}, cannot be read: {error.strerror}",
+                hint="whoever looks at runs must be able to read there",
+            ) from None
         try:
             asked = fcntl.fcntl(file, fcntl.F_OFD_GETLK, _LOCK.pack(fcntl.F_WRLCK, *_WHOLE_FILE))
             if _LOCK.unpack(asked)[0] == fcntl.F_UNLCK:

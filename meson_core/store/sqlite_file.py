@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sqlite3
 import struct
@@ -54,11 +53,22 @@ def create(path: Path, fill: Callable[[Path], None]) -> None:
             connection.close()
         fill(draft)
         _fsync(draft)
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, path)
+        _name(draft, path)
         _fsync(path.parent)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _name(draft: Path, path: Path) -> None:
+    """Give the draft its name, unless somebody was faster."""
+    try:
+        path.hardlink_to(draft)
+    except FileExistsError:
+        return
+    except OSError:
+        # A file system without hard links: here two who begin at the same moment may not see each other.
+        if not path.exists():
+            draft.rename(path)
 
 
 def _fsync(path: Path) -> None:

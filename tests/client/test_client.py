@@ -12,7 +12,7 @@ import pytest
 import meson_core.client
 from meson_core.client import Client, connect
 from meson_core.commands import Change
-from meson_core.errors import NotFoundError, UnknownNameError
+from meson_core.errors import NotFoundError, StoreCorruptError, UnknownNameError
 from meson_core.events import (
     AttemptFailed,
     AttemptKilled,
@@ -321,6 +321,15 @@ def test_a_user_without_a_name_has_a_number(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr("meson_core.client.client.getpass.getuser", no_entry)
     with connect(tmp_path, create=True) as client:
         assert client.by.isdecimal()
+
+
+def test_a_definition_that_cannot_be_read_is_explained(client: Client, log: Log) -> None:
+    version = client.run("run1").version
+    with log.store._database.write() as connection:
+        connection.exec_driver_sql("UPDATE definitions SET body = ?", (b'{"name": "x"}',))
+
+    with pytest.raises(StoreCorruptError, match=f"workflow version {version} cannot be read: Field required"):
+        client.tree("run1")
 
 
 def test_all_that_the_door_shows_is_there() -> None:

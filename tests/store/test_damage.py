@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from meson_core.errors import MesonError, NotFoundError, StoreCorruptError, StoreError, StoreVersionError
-from meson_core.store import open_store, sqlite_file
+from meson_core.spec.digest import digest
+from meson_core.store import Store, open_store, sqlite_file
 from meson_core.store.dialect_sqlite import SqliteDialect
 from meson_core.store.records import Commit
 from tests.store.building import Log, many, put, python, sweep
@@ -162,6 +163,38 @@ def test_damage_far_inside_is_noticed_when_it_is_met(tmp_path: Path) -> None:
             with pytest.raises(StoreCorruptError, match="is damaged: ") as caught:
                 read()
             assert str(path) in str(caught.value)
+
+
+def test_a_text_that_has_changed_is_noticed(tmp_path: Path) -> None:
+    """Pages have no checksums: a flipped bit in an event is still a sound database."""
+    path = filled(tmp_path, count=2)
+    version = digest(sweep())
+    reads: tuple[tuple[str, str, Callable[[Store, str], object]], ...] = (
+        ("frames", "body", lambda store, _: store.log("run1")),
+        ("frames", "body", lambda store, _: store.load("run1")),
+        ("runs", "params", lambda store, _: store.runs()),
+        ("definitions", "outline", Store.outline),
+    )
+    for table, column, read in reads:
+        connection = sqlite3.connect(path)
+        connection.execute(f"UPDATE {table} SET {column} = x'5b7b'")
+        connection.commit()
+        connection.close()
+        with open_store(tmp_path) as store, pytest.raises(StoreCorruptError, match="has a row that cannot be read: "):
+            read(store, version)
+        path.unlink()
+        filled(tmp_path, count=2)
+
+
+def test_a_file_system_without_hard_links_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    filled(tmp_path)
+    with open_store(tmp_path, create=False) as store:
+        assert len(store.runs()) == 1
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["cells", "store.db"]
 
 
 def test_a_damaged_write_ahead_log_loses_only_its_end(tmp_path: Path) -> None:

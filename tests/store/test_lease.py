@@ -159,6 +159,27 @@ def test_a_lock_that_cannot_be_opened_is_explained(tmp_path: Path) -> None:
     )
 
 
+def test_a_file_system_without_locks_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(37, "No locks available")
+
+    with open_store(tmp_path) as store:
+        monkeypatch.setattr("meson_core.store.lease.fcntl.fcntl", refuse)
+        with pytest.raises(StoreError) as caught:
+            store.acquire("local", "a test")
+    assert str(caught.value) == (
+        f"the lock of cell 'local', {tmp_path / 'cells' / 'local.lock'}, cannot be taken: No locks available\n"
+        "  hint: the store must lie on a file system that has locks, on a disk of this machine"
+    )
+
+
+def test_a_lock_that_cannot_be_read_is_explained(tmp_path: Path) -> None:
+    with open_store(tmp_path) as store:
+        (tmp_path / "cells").write_text("in the way")
+        with pytest.raises(StoreError, match="cannot be read: Not a directory"):
+            store.holder("local")
+
+
 def test_a_lease_that_fails_half_way_is_given_back(tmp_path: Path) -> None:
     with open_store(tmp_path) as store, open_store(tmp_path, read_only=True) as looking:
         with pytest.raises(StoreError, match="is opened for reading only"):
