@@ -166,8 +166,8 @@ def test_a_step_that_cannot_be_placed_says_which_constraint_refuses(served: Proj
     why = served.mesonctl("why", run)
     served.mesonctl("cancel", run)
 
-    assert 'zone == "b" refuses 1 of 1 offer for good (constraints)' in why.out
-    assert re.search(r"nearest: machine here: zone == \"b\", it has .*zone", why.out)
+    assert "zone == 'b' refuses 1 of 1 offer for good (constraints)" in why.out
+    assert re.search("nearest: machine here: zone == 'b', it has no zone", why.out)
 
 
 def test_wishes_that_make_no_sense_are_refused(served: Project) -> None:
