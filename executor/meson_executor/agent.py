@@ -103,7 +103,7 @@ class Agent:
             self._note(note)
             self._notes.append(note)
         store = FileStore(options.artifacts) if options.artifacts else None
-        self._spawner = Spawner(directory)
+        self._spawner = Spawner()
         self._reaper = Reaper(loop)
         self._putter = Putter(loop, store)
         limits = MemoryLimits(

@@ -17,6 +17,7 @@ from meson_executor.orders import (
     Attempt,
     Need,
     Template,
+    key_text,
     parse_template,
     quick_key,
 )
@@ -99,9 +100,7 @@ class Executor:
 
     def inherit(self, keys: list[Key]) -> None:
         """Know again the attempts that ended in an earlier incarnation."""
-        for key in keys:
-            run_id, instance, attempt = key
-            self._inherited[key] = _dumps([run_id, instance, attempt])
+        self._inherited.update((key, key_text(key)) for key in keys)
 
     def standing(self) -> str:
         """All attempts that are known, as JSON for the welcome."""
@@ -134,9 +133,9 @@ class Executor:
                 if key in attempts or key in self._inherited:
                     continue
                 template = self._templates.get(template_id)
+                attempt = Attempt(key, template or _UNKNOWN, order)
             except (KeyError, TypeError) as error:
                 raise WireError("not an order (%r): %.200r" % (error, order)) from None
-            attempt = Attempt(key, template or _UNKNOWN, order)
             attempts[key] = attempt
             self.under_way += 1
             if template is None:

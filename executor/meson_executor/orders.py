@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from meson_executor.protocol import Key, Message, WireError, key_of
@@ -29,7 +30,6 @@ PROCESSES = "processes"
 
 _serials = itertools.count(1)
 _needs: dict[Need, Need] = {}
-_dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class Template:
@@ -128,7 +128,7 @@ class Attempt:
         self.key = key
         self.template = template
         self.order = order
-        self.text: str = _dumps(order["key"])
+        self.text = key_text(key)
         self.state = QUEUED
         self.began: float | None = None
         self.runner: Any = None
@@ -147,6 +147,21 @@ class Attempt:
         """The value of $MESON_ATTEMPT, by which its processes are found."""
         run_id, instance, attempt = self.key
         return "%s/%s/%d" % (run_id, ".".join(map(str, instance)), attempt)
+
+
+def key_text(key: Key) -> str:
+    """A key as JSON.
+
+    Raises:
+        TypeError: the instance has something else than numbers in it.
+    """
+    run_id, instance, attempt = key
+    return "[%s,[%s],%d]" % (_run_text(run_id), ",".join(["%d" % index for index in instance]), attempt)
+
+
+@lru_cache(maxsize=256)
+def _run_text(run_id: str) -> str:
+    return json.dumps(run_id)
 
 
 def quick_key(raw: Any) -> Key:

@@ -23,14 +23,9 @@ _RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
 class Spawner:
-    """Starts processes.
+    """Starts processes. The executor's own working folder is wherever the last one began."""
 
-    Args:
-        home: working folder of the executor itself.
-    """
-
-    def __init__(self, home: str) -> None:
-        self._home = home
+    def __init__(self) -> None:
         self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
 
     def spawn(
@@ -50,24 +45,21 @@ class Spawner:
             OSError: the program or the folder is not there, or the system has no room for a process.
             ValueError: an argument or variable that no process can have (a NUL byte).
         """
-        # posix_spawn has no argument for the folder; nothing else here depends on the present one.
+        # posix_spawn has no argument for it.
         os.chdir(cwd)
-        try:
-            return os.posix_spawn(
-                path,
-                argv,
-                env,
-                file_actions=(
-                    (os.POSIX_SPAWN_DUP2, self._null, 0),
-                    (os.POSIX_SPAWN_DUP2, out, 1),
-                    (os.POSIX_SPAWN_DUP2, err, 2),
-                ),
-                setsid=True,
-                setsigmask=(),
-                setsigdef=_RESTORED,
-            )
-        finally:
-            os.chdir(self._home)
+        return os.posix_spawn(
+            path,
+            argv,
+            env,
+            file_actions=(
+                (os.POSIX_SPAWN_DUP2, self._null, 0),
+                (os.POSIX_SPAWN_DUP2, out, 1),
+                (os.POSIX_SPAWN_DUP2, err, 2),
+            ),
+            setsid=True,
+            setsigmask=(),
+            setsigdef=_RESTORED,
+        )
 
     def close(self) -> None:
         os.close(self._null)

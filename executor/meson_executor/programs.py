@@ -7,7 +7,6 @@ still empty at the end serves the next attempt.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from meson_executor.orders import Attempt
 
 _PIPE_SIZE = 65536
+_MAX_SCRATCHES = 1000
 #: Reads from one process in a row, before others get their turn.
 _READS = 8
 #: A signal from outside, as a machine that goes down or runs out of memory sends it: not the program's doing.
@@ -56,13 +56,28 @@ _THEIR_ERRORS = frozenset(
 class Process:
     """One program at work."""
 
-    __slots__ = ("attempt", "ended", "err", "folder", "guard", "marker", "out", "pid", "prefix", "progress", "stops")
+    __slots__ = (
+        "attempt",
+        "ended",
+        "err",
+        "files",
+        "folder",
+        "guard",
+        "name",
+        "out",
+        "pid",
+        "prefix",
+        "progress",
+        "stops",
+    )
 
     def __init__(self, attempt: Attempt, prefix: str) -> None:
         self.attempt = attempt
         self.prefix = prefix
         self.folder = prefix
-        self.marker = f"{ATTEMPT_VARIABLE}={attempt.marker}"
+        self.name = attempt.marker
+        #: Suffixes of the files beside its folder that have come to be.
+        self.files: set[str] = set()
         self.pid = 0
         self.out = -1
         self.err = -1
@@ -71,6 +86,11 @@ class Process:
         self.progress: ProgressFile | None = None
         #: When KILL follows TERM, once it is being stopped (monotonic).
         self.stops: float | None = None
+
+    @property
+    def marker(self) -> str:
+        """What all of its processes have in their environment."""
+        return "%s=%s" % (ATTEMPT_VARIABLE, self.name)
 
 
 class Programs:
@@ -114,6 +134,7 @@ class Programs:
         self._folders: list[str] = []
         self._count = 0
         self._found: dict[tuple[str, str], str] = {}
+        self._scratches: dict[str, str] = {}
         shutil.rmtree(directory, ignore_errors=True)
         os.makedirs(directory, mode=0o700)
         self._nothing = os.path.join(directory, "nothing.json")
@@ -149,6 +170,7 @@ class Programs:
 
     def deliver(self, attempt: Attempt, name: str, value: Any) -> None:
         process: Process = attempt.runner
+        process.files.add(".messages")
         try:
             with open(process.prefix + ".messages", "a", encoding="utf-8") as file:
                 file.write(json.dumps({"name": name, "value": value}) + "\n")
@@ -217,7 +239,7 @@ class Programs:
         attempt = process.attempt
         env = dict(self._environment)
         prefix = os.fsencode(process.prefix)
-        env[b"MESON_ATTEMPT"] = attempt.marker.encode()
+        env[b"MESON_ATTEMPT"] = process.name.encode()
         env[b"MESON_RUN"] = attempt.key[0].encode()
         env[b"MESON_STEP"] = attempt.template.step.encode()
         env[b"MESON_JOB_KEY"] = str(attempt.order.get("job") or "").encode()
@@ -229,6 +251,7 @@ class Programs:
             env[b"MESON_PROJECT"] = os.fsencode(attempt.template.project)
         inputs = attempt.inputs
         if inputs:
+            process.files.add(".inputs")
             path = process.prefix + ".inputs"
             with open(path, "w", encoding="utf-8") as file:
                 json.dump(filler.local(inputs), file, ensure_ascii=False)
@@ -239,7 +262,7 @@ class Programs:
             env[b"MESON_INPUTS"] = os.fsencode(self._nothing)
         scratch = attempt.order.get("scratch")
         if scratch:
-            env[b"MESON_SCRATCH"] = os.fsencode(_local_folder(scratch))
+            env[b"MESON_SCRATCH"] = os.fsencode(self._scratch(scratch))
         return env
 
     def _path(self, process: Process, what: str) -> str:
@@ -252,7 +275,7 @@ class Programs:
         if what in ("outputs", "progress"):
             return f"{process.prefix}.{what}"
         if what == "scratch" and process.attempt.order.get("scratch"):
-            return _local_folder(process.attempt.order["scratch"])
+            return self._scratch(process.attempt.order["scratch"])
         raise LaunchError(f"there is no path {what!r} here")
 
     def _which(self, name: str, search: str, cwd: str) -> str:
@@ -277,6 +300,17 @@ class Programs:
         self._count += 1
         path = os.path.join(self._directory, str(self._count))
         os.mkdir(path, 0o700)
+        return path
+
+    def _scratch(self, uri: str) -> str:
+        """The folder of a scratch URI, made if it is not there."""
+        path = self._scratches.get(uri)
+        if path is None:
+            if len(self._scratches) > _MAX_SCRATCHES:
+                self._scratches.clear()
+            path = self._scratches[uri] = FileStore(uri).root
+        if not os.path.isdir(path):
+            os.makedirs(path, exist_ok=True)
         return path
 
     def _not_started(self, process: Process, cause: str, message: str) -> None:
@@ -328,6 +362,8 @@ class Programs:
         if status == 0 and attempt.stopping is None:
             self._finish(process, status)
         else:
+            # Nobody reads the outputs of an attempt that failed.
+            process.files.add(".outputs")
             # A next attempt may come: nothing of this one may be left.
             self._sweeper.clear(process.marker, session, lambda: self._finish(process, status))
 
@@ -363,7 +399,7 @@ class Programs:
     def _succeed(self, process: Process) -> None:
         attempt = process.attempt
         try:
-            found = _read_outputs(process.prefix + ".outputs")
+            found = _read_outputs(process)
         except OutputError as error:
             self._fail_outputs(process, error)
             return
@@ -398,22 +434,24 @@ class Programs:
         self._clean(process)
 
     def _clean(self, process: Process) -> None:
-        """Remove what the attempt left, and keep its folder for the next one if it is empty."""
+        """Remove what the attempt left, and keep its folder for the next one if it is as it was."""
         prefix = process.prefix
-        for suffix in (".outputs", ".progress", ".messages"):
-            with contextlib.suppress(OSError):
+        if process.progress is not None and process.progress.there:
+            process.files.add(".progress")
+        used = False
+        for suffix in process.files:
+            try:
                 os.unlink(prefix + suffix)
-        if process.attempt.inputs:
-            with contextlib.suppress(OSError):
-                os.unlink(prefix + ".inputs")
-        try:
-            empty = not os.listdir(prefix)
-        except OSError:
-            return
-        if empty:
-            self._folders.append(prefix)
-        else:
+            except FileNotFoundError:
+                pass
+            except OSError:
+                # It was asked to write a file and has made something else of it.
+                self._putter.remove(prefix + suffix)
+                used = True
+        if used or os.listdir(prefix):
             self._putter.remove(prefix)
+        else:
+            self._folders.append(prefix)
 
 
 def _signalled(number: int) -> Message:
@@ -421,13 +459,15 @@ def _signalled(number: int) -> Message:
     return failure("signal", f"ended by {name}", signal=name)
 
 
-def _read_outputs(path: str) -> dict[str, Any]:
+def _read_outputs(process: Process) -> dict[str, Any]:
     try:
-        data = read_some(path, 0, MAX_OUTPUTS + 1)
+        data = read_some(process.prefix + ".outputs", 0, MAX_OUTPUTS + 1)
     except FileNotFoundError:
         return {}
     except OSError as error:
+        process.files.add(".outputs")
         raise OutputError("$MESON_OUTPUTS cannot be read: %s" % error) from None
+    process.files.add(".outputs")
     if len(data) > MAX_OUTPUTS:
         raise OutputError(
             "$MESON_OUTPUTS has more than %d bytes; declare an output as artifact and write the path of a file there"
@@ -451,10 +491,3 @@ def _write(folder: str, name: str, text: str) -> None:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
-
-
-def _local_folder(uri: str) -> str:
-    """The folder of a scratch URI, made if it is not there."""
-    path = FileStore(uri).root
-    os.makedirs(path, exist_ok=True)
-    return path

@@ -47,19 +47,25 @@ class ProgressFile:
         path: of the file, which need not be there.
     """
 
-    __slots__ = ("_offset", "_path", "_rest")
+    __slots__ = ("_offset", "_path", "_rest", "there")
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._offset = 0
         self._rest = b""
+        #: Whether it has come to be.
+        self.there = False
 
     def read(self, last: bool = False) -> News:
         """What is new; `last`: the program has ended, so an unfinished line is one."""
         try:
             data = read_some(self._path, self._offset, _MAX_READ)
-        except OSError:
+        except FileNotFoundError:
             return _NOTHING
+        except OSError:
+            self.there = True
+            return _NOTHING
+        self.there = True
         self._offset += len(data)
         lines = (self._rest + data).split(b"\n")
         self._rest = b"" if last else lines.pop()[-_MAX_READ:]

@@ -199,6 +199,24 @@ def test_a_used_work_folder_is_not_used_again(executor: ExecutorAt, peer: Peer) 
     assert len(_log(executor, 2)) == 1
 
 
+def test_what_a_failed_attempt_wrote_is_not_the_next_ones(peer: Peer) -> None:
+    """They may share a folder, one after the other."""
+    every = 'echo \'{"x": 1}\' > $MESON_OUTPUTS; echo \'{"emit": "n", "value": 1}\' > $MESON_PROGRESS;'
+    whole = {"resources": {"cpus": 4}}
+    peer.order(
+        {
+            "bad": shell(every + "exit 1", **whole),
+            "dead": shell(every + "kill -9 $$", **whole),
+            "ok": program("true", **whole),
+        },
+        *(order(step, node) for node, step in enumerate(("bad", "ok", "dead", "ok"))),
+    )
+
+    assert [peer.end(key(node))["f"] for node in range(4)] == ["failed", "succeeded"] * 2
+    assert [peer.end(key(node))["outputs"] for node in (1, 3)] == [{}, {}]
+    assert [fact["k"][1][0] for _, fact in peer.facts if fact["f"] == "emitted"] == [0, 2]
+
+
 def test_artifacts_go_in_as_paths_and_come_out_by_content(executor: ExecutorAt, peer: Peer) -> None:
     declared = {"model": "artifact", "parts": "list[artifact]"}
     script = """
