@@ -36,6 +36,16 @@ class Database:
         self._lock = threading.Lock()
         self._connection: Connection | None = None
 
+    def writing_engine(self) -> Engine:
+        """The engine for writing.
+
+        Raises:
+            StoreError: the store is opened for reading only.
+        """
+        if self.writer is None:
+            raise StoreError(f"{self.dialect.place} is opened for reading only")
+        return self.writer
+
     @contextmanager
     def write(self, *, relaxed: bool = False) -> Iterator[Connection]:
         """A transaction on the writing connection, committed at the end or rolled back by an exception.
@@ -46,12 +56,11 @@ class Database:
         Raises:
             StoreError: the database refused; nothing was written.
         """
-        if self.writer is None:
-            raise StoreError(f"{self.dialect.place} is opened for reading only")
+        writer = self.writing_engine()
         with self._lock:
             try:
                 if self._connection is None:
-                    self._connection = self.writer.connect()
+                    self._connection = writer.connect()
                 connection = self._connection
                 if relaxed:
                     self.dialect.relax(connection, True)

@@ -46,12 +46,14 @@ class Writer:
 
     Args:
         database: the open database.
+
+    Raises:
+        StoreError: it is opened for reading only.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        assert database.writer is not None
-        self._statements = Statements(database.dialect, database.writer)
+        self._statements = Statements(database.dialect, database.writing_engine())
         #: Numbers of runs by id; they never change.
         self._numbers: dict[str, int] = {}
         #: Instances that have a row of samples; filled by `write_samples` of this writer, or from the table at first.

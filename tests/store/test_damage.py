@@ -323,6 +323,8 @@ def test_looking_writes_nothing(tmp_path: Path) -> None:
         assert len(store.log("run1")) == 801
         with pytest.raises(StoreError, match="is opened for reading only"):
             store.put_wish("pause", "run1", by="ada", cell="local")
+        with pytest.raises(StoreError, match="is opened for reading only"):
+            store.write_samples([])
 
 
 # --- when there is no more room -------------------------------------------------------------------------------------
