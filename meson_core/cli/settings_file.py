@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEY = "disabled_plugins"
-_ASSIGNMENT = re.compile(rf"^{KEY}[ \t]*=[ \t]*\[[^\]]*\][ \t]*(#.*)?$", re.MULTILINE)
+_ASSIGNMENT = re.compile(rf"^{KEY}[ \t]*=[ \t]*\[[^\]]*\]", re.MULTILINE)
 _TABLE = re.compile(r"^\s*\[", re.MULTILINE)
 _TOOL = re.compile(r"^[ \t]*\[[ \t]*tool[ \t]*\.[ \t]*meson[ \t]*\][ \t]*(#.*)?$", re.MULTILINE)
 
