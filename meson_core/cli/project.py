@@ -99,10 +99,11 @@ class Project:
         from meson_core.plugins import PluginState
         from meson_core.spec import BrokenKind, KindFacts
 
+        unusable = (PluginState.broken, PluginState.conflict, PluginState.disabled)
         out = {
-            info.name: BrokenKind(info.name, info.error or info.state.value, info.origin)
+            info.name: BrokenKind(info.name, info.error or "the settings disable it", info.origin)
             for info in self.plugins.listing
-            if info.state in (PluginState.broken, PluginState.conflict)
+            if info.state in unusable
         }
         return out | {name: KindFacts.of(name, kind.Options) for name, kind in self.plugins.kinds.items()}
 
