@@ -168,6 +168,14 @@ def test_a_machine_that_met_a_bug_stands_still() -> None:
         story.machine.handle(ev.RunResumed(1.0, "ada"))
 
 
+def test_the_invariants_notice_a_wrong_count() -> None:
+    story = Story(step("a"))
+    story.created()
+    story.machine._memory.counts[0][2] += 1
+    with pytest.raises(AssertionError, match=r"a: counts are kept as .* and are"):
+        story.machine.validate()
+
+
 def test_the_story_of_what_is_not_there() -> None:
     story = Story(step("a"), for_each("each", step("b")))
     story.created()

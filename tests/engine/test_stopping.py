@@ -233,16 +233,17 @@ def test_a_scope_that_is_stopped_while_it_is_stopped_already() -> None:
     story.placed("sub.b")
     story.fails("sub.a")
     assert story.fails("d") == ["d: starting → failed", "sub: running → cancelling"]
+    assert story.cancelled() == ["run: cancelling"]
     assert story.killed("sub.b") == [
         "sub.b: cancelling → cancelled",
         "sub: cancelling → failed",
-        "end: failed",
-        "run: failed",
+        "end: cancelled",
+        "run: cancelled",
     ]
 
 
-def test_a_composite_that_was_about_to_start_is_stopped_before_it_does() -> None:
-    # One event ends both: the failure of the item stops the scope in which `next` would start.
+def test_a_composite_that_has_just_asked_its_question_is_stopped() -> None:
+    # Its question is open when the failure stops the scope in which it stands.
     story = Story(
         step("a"),
         step("b", on_failure=FailureMode.fail_at_once),
