@@ -68,10 +68,12 @@ def explain(
         if all_ended(counts_of(plan, around, rows)):
             return [*lines, f"there is nothing to do: {plan.nodes[around].name} has ended without it"]
         return [*lines, f"waiting: {_blocked(plan, number, rows)}"]
-    if not lines or all(ENDED[state] for state in State if counts[state]):
-        ended = sum(counts)
-        done = ", ".join(f"{counts[state]} {state.label}" for state in State if counts[state])
-        lines.append(f"all of it has ended: {done}" if ended != 1 else f"it has ended: {done.partition(' ')[2]}")
+    rest = [state for state in State if counts[state] and state not in _ORDER]
+    if rest:
+        total = sum(counts)
+        done = ", ".join(f"{counts[state]} {state.label}" for state in rest) if total > 1 else rest[0].label
+        whole = sum(counts[state] for state in rest) == total
+        lines.append(f"{'it' if total == 1 else 'all of it' if whole else 'the rest'} has ended: {done}")
     return lines
 
 

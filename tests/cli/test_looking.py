@@ -125,7 +125,7 @@ def test_why_of_a_run_that_has_ended(ended: Project) -> None:
     unknown = ended.mesonctl("why", "last", "selct")
 
     assert nothing.out == f"run {run} has failed: nothing waits\n"
-    assert select.out == "select\n  upstream failed: each_region failed\n  it has ended: upstream failed\n"
+    assert select.out == "select\n  upstream failed: each_region failed\n"
     assert unknown.err == (
         "error[unknown-name]: workflow 'recommend' has no step 'selct'\n  hint: did you mean 'select'?\n"
     )
