@@ -69,7 +69,8 @@ def bind_parameters(
         if name in given:
             problem = value_problem(given[name], parameter)
             if problem is not None:
-                problems.append(f"{name}: {problem}")
+                # Of a part of it, the problem begins with the place: `regions[1]: …`.
+                problems.append(f"{name}{problem}" if problem.startswith("[") else f"{name}: {problem}")
             bound[name] = given[name]
         elif not parameter.required:
             bound[name] = parameter.default

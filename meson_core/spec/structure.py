@@ -168,6 +168,8 @@ class _Structure:
     def after(self, node: Node, siblings: set[str], namespace: _Namespace, where: Where | None) -> None:
         for name in dict.fromkeys(node.after):
             if name == node.name:
+                if namespace.nodes[name] is not node:
+                    continue  # it comes after its namesake, and that there are two is a problem already
                 self.add(
                     CycleError(f"{self.title(node)} comes after itself", where=where, hint="remove it from `after`")
                 )

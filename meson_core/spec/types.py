@@ -150,7 +150,7 @@ def _check(value: Any, declared: Type, at: str) -> str | None:
     if declared.name == "float":
         if isinstance(value, bool) or not isinstance(value, int | float):
             return _problem(at, declared, value)
-        return None if math.isfinite(value) else _problem(at, declared, value)
+        return None if math.isfinite(value) else f"{at}: expected a finite number, got {value}".removeprefix(": ")
     wanted = {"bool": bool, "int": int, "str": str}[declared.name]
     return None if type(value) is wanted else _problem(at, declared, value)
 

@@ -262,7 +262,8 @@ def test_all_mistakes_are_told_at_once() -> None:
     [
         ("", 1, "this is not JSON: expected a value, found the end"),
         ("{\n'name': 1}", 2, "this is not JSON: a key must be a text in double quotes"),
-        ('{"name": "w",\n}', 2, "this is not JSON: a key must be a text in double quotes"),
+        ('{"name": "w",\n}', 2, "this is not JSON: there is a comma, and nothing comes after it"),
+        ('{"name": "w", "name": "v"}', 1, "the key 'name' is here twice, on line 1"),
         ('{"name"\n 3}', 2, "this is not JSON: expected ':', found '3'"),
         ('{"a": 1\n "b": 2}', 2, "this is not JSON: expected ',', found '\"'"),
         ('{"a": [1 2]}', 1, "this is not JSON: expected ',', found '2'"),

@@ -22,6 +22,11 @@ MISTAKES: list[tuple[str, Data, list[str]]] = [
         ["step 'a': there is already a step 'a' in workflow 'wf'\n  hint: give one of them another name"],
     ),
     (
+        "a name twice, one after the other",
+        workflow(step("a"), step("a", after=["a"])),
+        ["step 'a': there is already a step 'a' in workflow 'wf'\n  hint: give one of them another name"],
+    ),
+    (
         "a name twice, with places",
         workflow(
             step("a", source={"file": "wf.py", "line": 3}),

@@ -50,7 +50,7 @@ def test_all_problems_come_at_once() -> None:
         "  there is no parameter 'alhpa'; did you mean 'alpha'?\n"
         "  there is no parameter 'zzz'; there are: alpha, note, regions, rounds\n"
         "  alpha: must be < 1, got 2.0\n"
-        "  regions: [1]: expected str, got int 2"
+        "  regions[1]: expected str, got int 2"
     )
 
 

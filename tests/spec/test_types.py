@@ -133,7 +133,7 @@ def test_accepts(declared: str, given: str, *, fits: bool) -> None:
         (3, "float", None),
         (3.0, "int", "expected int, got float 3.0"),
         ("3", "float", "expected float, got str '3'"),
-        (float("nan"), "float", "expected float, got float nan"),
+        (float("nan"), "float", "expected a finite number, got nan"),
         (float("inf"), "any", "expected a JSON value, got float inf"),
         ([1, 2.5], "list[float]", None),
         ([1, "x"], "list[float]", "[1]: expected float, got str 'x'"),

@@ -7,7 +7,7 @@ import math
 import re
 from typing import NoReturn
 
-from meson_core.dsl.documents.marked import Marked, marked
+from meson_core.dsl.documents.marked import Marked, marked, on_lines
 from meson_core.dsl.names import shown
 from meson_core.errors import DuplicateNameError, SpecError, Where, WrongTypeError
 
@@ -95,11 +95,13 @@ class _Reader:
         while self.skip() != "}":
             if found:
                 self.expect(",")
+            if self.skip() == "}":
+                self.refuse("there is a comma, and nothing comes after it")
             if self.skip() != '"':
                 self.refuse("a key must be a text in double quotes")
             at, key = self.line, self.string()
             if key in found:
-                msg = f"the key {key!r} is here twice: on line {lines[key]} and on line {at}"
+                msg = f"the key {key!r} is here twice{on_lines(lines[key], at)}"
                 raise DuplicateNameError(msg, where=Where(self.file, at))
             self.expect(":")
             found[key] = self.value(depth + 1)

@@ -37,3 +37,8 @@ def marked(
 ) -> Marked:
     """A value with its line."""
     return Marked(value, line, key_lines or {})
+
+
+def on_lines(first: int, second: int) -> str:
+    """Where the two places are at which a key stands: one line may hold both."""
+    return f", on line {first}" if first == second else f": on line {first} and on line {second}"

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from meson_core.dsl.documents.marked import Marked, marked
+from meson_core.dsl.documents.marked import Marked, marked, on_lines
 from meson_core.dsl.names import shown
 from meson_core.errors import DuplicateNameError, SpecError, Where, WrongTypeError
 
@@ -56,8 +56,12 @@ def parse_yaml(text: str, file: str) -> Marked:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = ", ".join(part for part in (error.context, error.problem) if part)
+        begun = error.context_mark
+        if begun is not None and mark is not None and begun.line != mark.line:
+            problem += f" (it began on line {begun.line + 1})"
+        hint = "indent with spaces" if "'\\t'" in problem else None
         msg = f"this is not YAML: {problem}"
-        raise SpecError(msg, where=Where(file, mark.line + 1 if mark else None)) from None
+        raise SpecError(msg, where=Where(file, mark.line + 1 if mark else None), hint=hint) from None
     except yaml.YAMLError as error:
         msg = f"this is not YAML: {error}"
         raise SpecError(msg, where=Where(file)) from None
@@ -105,7 +109,7 @@ class _Construction:
                 raise WrongTypeError(msg, where=at)
             key = str(key_node.value)
             if key in found:
-                msg = f"the key {key!r} is here twice: on line {lines[key]} and on line {at.line}"
+                msg = f"the key {key!r} is here twice{on_lines(lines[key], at.line or line)}"
                 raise DuplicateNameError(msg, where=at)
             found[key] = self.value(value_node, depth + 1)
             lines[key] = at.line or line
