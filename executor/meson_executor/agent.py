@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Callable, NamedTuple
@@ -180,6 +181,7 @@ class Agent:
 
     def run(self) -> None:
         """Work until there is a reason to leave."""
+        self._loop.on_signal(signal.SIGTERM, self._on_term)
         self._loop.after(protocol.HEARTBEAT_S, self._beat)
         self._loop.after(_TIDY_S, self._tidy)
         self._wait_alone()
@@ -291,8 +293,13 @@ class Agent:
         offset = int(message.get("offset") or 0)
         self._logs.flush()
         reader = LogReader(run_folder(self._options.logs, run_id))
-        data = b"".join(record.data for record in reader.of(instance, attempt))
-        part = data[offset : offset + _TAIL]
+        part, before = b"", 0
+        for record in reader.of(instance, attempt):
+            part += record.data[max(0, offset - before) :]
+            before += len(record.data)
+            if len(part) >= _TAIL:
+                break
+        part = part[:_TAIL]
         return {"text": part.decode("utf-8", "replace"), "offset": offset + len(part)}
 
     def _on_drain(self, _message: Message) -> None:
@@ -350,6 +357,12 @@ class Agent:
         self._lonely_since = self._loop.now
         if self._options.self_kill_s:
             self._lonely_timer = self._loop.after(self._options.self_kill_s, self._kill_self)
+        self._maybe_leave()
+
+    def _on_term(self) -> None:
+        """The machine goes down, or somebody ends this process: nobody would look after what it has started."""
+        self._leaving = "ended by SIGTERM"
+        self._executor.stop_all("end", None)
         self._maybe_leave()
 
     def _kill_self(self) -> None:

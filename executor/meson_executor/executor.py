@@ -197,10 +197,8 @@ class Executor:
             if attempt.state == ENDED:
                 continue
             if attempt.state == QUEUED and self._unqueue(attempt):
-                self._end(
-                    attempt,
-                    '"f":"killed","began":null' if why == "kill" else f'"f":"returned","reason":{_dumps(why)}',
-                )
+                killed = '"f":"killed","began":null'
+                self._end(attempt, killed if why == "kill" else '"f":"returned","reason":"the executor ends"')
             else:
                 self.stop(attempt, why, attempt.template.grace_s if grace_s is None else grace_s)
 
@@ -276,6 +274,8 @@ class Executor:
             self._fail(attempt, "user", failure("out of memory", message))
         elif attempt.stopping == "lease":
             self.fence(attempt, "the executor did not hear of any orchestrator for too long, and killed it")
+        elif attempt.stopping == "end":
+            self.fence(attempt, "the executor had to end, and killed it")
         else:
             began = "null" if attempt.began is None else f"{attempt.began:.6f}"
             self._end(attempt, f'"f":"killed","began":{began}')

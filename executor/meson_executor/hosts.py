@@ -279,7 +279,7 @@ class Hosts:
         try:
             message = decode(line)
             self._on_message(host, message)
-        except (WireError, AttributeError, KeyError, TypeError, ValueError) as error:
+        except (WireError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
             self._note("host %d sent what its protocol does not have (%r): %.200r" % (host.number, error, line))
             self._end(host)
 

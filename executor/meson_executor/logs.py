@@ -58,7 +58,7 @@ def run_folder(logs: str, run_id: str) -> str:
 
 
 class _RunLog:
-    """The present segment of one run."""
+    """What one run has written and is not on disk yet, and the segment that it goes to."""
 
     def __init__(self, folder: str, name: str) -> None:
         self._stem = os.path.join(folder, name)
@@ -66,52 +66,50 @@ class _RunLog:
         self._segment = -1
         self._index = -1
         self._size = 0
-        self._records: list[bytes] = []
-        self._entries: list[bytes] = []
-        self._pending = 0
+        self._chunks: list[tuple[bytes, bytes]] = []
 
     def add(self, header: bytes, data: bytes) -> None:
-        offset = self._size + self._pending
-        self._records.append(b"%s %d\n%s\n" % (header, len(data), data))
-        self._entries.append(b"%s %d %d\n" % (header, len(data), offset))
-        self._pending += len(self._records[-1])
+        self._chunks.append((header, data))
 
     def flush(self) -> None:
-        records, entries = b"".join(self._records), b"".join(self._entries)
-        self._records.clear()
-        self._entries.clear()
-        self._pending = 0
+        chunks, self._chunks = self._chunks, []
         try:
             if self._segment < 0:
                 self._open()
-            _write(self._segment, records)
-            _write(self._index, entries)
+            records, entries = [], []
+            size = self._size
+            for header, data in chunks:
+                records.append(b"%s %d\n%s\n" % (header, len(data), data))
+                entries.append(b"%s %d %d\n" % (header, len(data), size))
+                size += len(records[-1])
+            _write(self._segment, b"".join(records))
+            _write(self._index, b"".join(entries))
         except OSError:
             # A record that is there in part would put all later ones out of place.
-            self._next()
+            self.close()
+            self._number += 1
             raise
-        self._size += len(records)
-        if self._size >= _SEGMENT_SIZE:
-            self._next()
+        self._size = size
+        if size >= _SEGMENT_SIZE:
+            self.close()
+            self._number += 1
 
     def close(self) -> None:
-        """Close the files; the next flush opens them again."""
+        """Close the files; a run that writes again goes on where it was."""
         for fd in (self._segment, self._index):
             if fd >= 0:
                 os.close(fd)
         self._segment = self._index = -1
 
-    def _next(self) -> None:
-        self.close()
-        self._number += 1
-        self._size = 0
-
     def _open(self) -> None:
+        while os.path.exists("%s.%d.log" % (self._stem, self._number + 1)):
+            self._number += 1
         stem = "%s.%d" % (self._stem, self._number)
         os.makedirs(os.path.dirname(stem), exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._segment = os.open(stem + ".log", flags, 0o600)
         self._index = os.open(stem + ".idx", flags, 0o600)
+        self._size = os.fstat(self._segment).st_size
 
 
 class Logs:
@@ -127,7 +125,6 @@ class Logs:
         self._folder = folder
         self._name = quote(name, safe="")
         self._note = note
-        self._runs: dict[str, _RunLog] = {}
         self._fresh: dict[str, _RunLog] = {}
         self._open: dict[str, _RunLog] = {}
         self._failing = False
@@ -137,9 +134,7 @@ class Logs:
         run_id, instance, attempt = key
         run = self._fresh.get(run_id)
         if run is None:
-            run = self._runs.get(run_id)
-            if run is None:
-                run = self._runs[run_id] = _RunLog(run_folder(self._folder, run_id), self._name)
+            run = self._open.get(run_id) or _RunLog(run_folder(self._folder, run_id), self._name)
             self._fresh[run_id] = run
         run.add(b"%s %d %s %.6f" % (".".join(map(str, instance)).encode(), attempt, stream.encode(), at), data)
 

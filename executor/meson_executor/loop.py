@@ -8,6 +8,7 @@ from __future__ import annotations
 import heapq
 import os
 import select
+import signal
 import time
 from typing import Callable
 
@@ -45,6 +46,8 @@ class Loop:
         self._handlers: dict[int, Callable[[int], None]] = {}
         #: Watched since the last wait. What this turn reports of such a number was about its former owner.
         self._fresh: set[int] = set()
+        self._signals: dict[int, Callable[[], None]] = {}
+        self._wake = -1
         self._timers: list[tuple[float, int, Timer]] = []
         self._count = 0
         self._running = True
@@ -82,6 +85,17 @@ class Loop:
         heapq.heappush(self._timers, (time.monotonic() + delay_s, self._count, timer))
         return timer
 
+    def on_signal(self, number: int, action: Callable[[], None]) -> None:
+        """Call `action` in a turn of its own when the process gets this signal; signals in a row may be one call."""
+        if self._wake < 0:
+            self._wake, waker = os.pipe()
+            os.set_blocking(waker, False)
+            signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+            self.watch(self._wake, self._on_wake)
+        self._signals[number] = action
+        # The handler has nothing to do: the interpreter writes the signal's number into the pipe.
+        signal.signal(number, lambda _number, _frame: None)
+
     def stop(self) -> None:
         """Return from `run` at the end of this turn."""
         self._running = False
@@ -107,6 +121,12 @@ class Loop:
     def end(self) -> None:
         """Give back what the loop itself holds."""
         self._epoll.close()
+
+    def _on_wake(self, _events: int) -> None:
+        for number in set(os.read(self._wake, 4096)):
+            action = self._signals.get(number)
+            if action is not None:
+                action()
 
     def _patience(self) -> float:
         timers = self._timers

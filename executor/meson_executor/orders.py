@@ -18,8 +18,9 @@ Need = tuple[tuple[str, float], ...]
 QUEUED = 0
 RUNNING = 1
 ENDED = 2
-#: Why an attempt is stopped: by order, by its own limits, or because no orchestrator was heard for too long.
-STOPS = ("kill", "timeout", "memory", "lease")
+#: Why an attempt is stopped: by order, by its own limits, because no orchestrator was heard for too long, or because the
+#: executor itself has to end.
+STOPS = ("kill", "timeout", "memory", "lease", "end")
 #: Sorts of work, each with its runner.
 KINDS = ("program", "python", "host")
 STATE_NAMES = ("queued", "running", "ended")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 from typing import TYPE_CHECKING, Callable
 
 if TYPE_CHECKING:
@@ -72,14 +71,8 @@ class Reaper:
         self._loop = loop
         self._descriptors = descriptors and _has_pidfd()
         self._children: dict[int, Callable[[int], None]] = {}
-        self._wake: tuple[socket.socket, socket.socket] | None = None
         if not self._descriptors:
-            self._wake = socket.socketpair()
-            for end in self._wake:
-                end.setblocking(False)
-            signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
-            signal.set_wakeup_fd(self._wake[1].fileno(), warn_on_full_buffer=False)
-            loop.watch(self._wake[0].fileno(), self._on_child)
+            loop.on_signal(signal.SIGCHLD, self._on_child)
 
     def watch(self, pid: int, on_end: Callable[[int], None]) -> None:
         """Call `on_end(status)`, as of `waitpid`, when the process has ended."""
@@ -94,19 +87,7 @@ class Reaper:
 
         self._loop.watch(descriptor, ended)
 
-    def close(self) -> None:
-        if self._wake is not None:
-            signal.set_wakeup_fd(-1)
-            for end in self._wake:
-                end.close()
-
-    def _on_child(self, _events: int) -> None:
-        assert self._wake is not None
-        try:
-            while self._wake[0].recv(4096):
-                pass
-        except BlockingIOError:
-            pass
+    def _on_child(self) -> None:
         for pid, on_end in list(self._children.items()):
             if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
                 del self._children[pid]

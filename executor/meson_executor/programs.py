@@ -148,7 +148,7 @@ class Programs:
         attempt.runner = process
         try:
             self._spawn(process)
-        except (LaunchError, SecretMissingError, ValueError) as error:
+        except (LaunchError, SecretMissingError, ValueError, RecursionError) as error:
             self._not_started(process, "user", str(error))
         except ArtifactMissingError as error:
             self._not_started(process, "platform", str(error))
@@ -477,7 +477,7 @@ def _read_outputs(process: Process) -> dict[str, Any]:
         return {}
     try:
         found = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise OutputError(f"$MESON_OUTPUTS is not JSON: {error}") from None
     if not isinstance(found, dict):
         raise OutputError("$MESON_OUTPUTS should be a JSON object by output name, got %.80r" % (found,))

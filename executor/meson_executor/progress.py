@@ -102,7 +102,7 @@ def parse(line: str) -> News:
     if line.startswith("{"):
         try:
             found = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             return News(None, line[:_MAX_MESSAGE], [])
         return _parse_object(found, line)
     match = _FRACTION.match(line)
@@ -116,7 +116,7 @@ def _parse_object(found: Any, line: str) -> News:
     if "emit" in found:
         try:
             value = _dumps(found.get("value"))
-        except ValueError:
+        except (ValueError, RecursionError):
             value = ""
         if not value or len(value) > MAX_EMITTED:
             return News(None, "a value that was emitted is not JSON, or longer than %d characters" % MAX_EMITTED, [])

@@ -131,7 +131,7 @@ def decode(line: bytes) -> Message:
         raise WireError("a line of %d bytes; the limit is %d" % (len(line), MAX_LINE))
     try:
         message = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WireError(f"not JSON: {error}") from None
     if not isinstance(message, dict) or not isinstance(message.get("t"), str):
         raise WireError("not a message: %.80r" % line)

@@ -163,12 +163,12 @@ class WorkerProcess:
         told = None if template.serial in self.known else _told(template)
         data = _encode([number, template.serial, told, attempt.order]).encode()
         if len(data) > MAX_ORDER:
-            data = _encode([number, template.serial, told, self._to_file(number, attempt)]).encode()
+            data = _encode([number, self._to_file(number, data)]).encode()
         try:
             self.orders.send(data)
         except BlockingIOError:
             return False
-        except OSError:
+        except (BrokenPipeError, ConnectionError):
             # It is dead, and its end will be heard of; until then the order is in the row like any other.
             pass
         attempt.runner = self
@@ -244,10 +244,10 @@ class WorkerProcess:
     def _file(self, number: int) -> str:
         return os.path.join(self._directory, "order-%d.json" % number)
 
-    def _to_file(self, number: int, attempt: Attempt) -> str:
+    def _to_file(self, number: int, data: bytes) -> str:
         path = self._file(number)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(_encode(attempt.order))
+        with open(path, "wb") as file:
+            file.write(data)
         return path
 
 

@@ -103,7 +103,8 @@ class Workers:
                 return
         worker.need = template.need
         self._busy.setdefault((code, template.need), []).append(worker)
-        self._hand(worker, attempt)
+        handed = self._hand(worker, attempt)
+        assert handed, "the row of a free worker is empty"
         self._executor.began(attempt, time.time())
 
     def stop(self, attempt: Attempt, grace_s: float) -> None:
@@ -296,7 +297,7 @@ class Workers:
                 self._on_word(worker, line)
                 return
             self._next(worker)
-        except (ValueError, KeyError, TypeError, IndexError):
+        except (ValueError, KeyError, TypeError, IndexError, RecursionError):
             # Somebody else wrote into the socket: a step that closes or writes to descriptors that are not its own.
             self._garbled(worker, line)
 

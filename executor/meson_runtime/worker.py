@@ -4,8 +4,8 @@ It is started as `python -m meson_runtime.worker ORDERS STREAM BOARD OUT ERR PRO
 their descriptors, the folder of the code bundle, the artifact store.
 
 ORDERS is a SOCK_SEQPACKET socket: the kernel's queue of it is the row of attempts that were handed over. Each message is one
-order, `[number, serial, template | null, order]`; a path stands for an order that is too large for a message and lies in a
-file. The template comes along until an attempt with that serial has ended. The worker takes one only when it is free. So what it has not taken, the executor can take back, through the same
+order, `[number, serial, template | null, order]`; what is too large for a message lies in a file, `[number, path]`. The
+template comes along until an attempt with that serial has ended. The worker takes one only when it is free. So what it has not taken, the executor can take back, through the same
 socket: no order is ever in two hands.
 
 STREAM goes both ways, in lines. Up: a letter, the number of the order, what it is:
@@ -133,9 +133,10 @@ class Worker:
             self._doing = _REPORTING
             if not size:
                 return
-            number, serial, template, order = loads(str(view[:size], "utf-8"))
-            if type(order) is str:
-                order = _from_file(order)
+            message = loads(str(view[:size], "utf-8"))
+            if len(message) == 2:
+                message = _from_file(message[1])
+            number, serial, template, order = message
             self._number = number
             began = time.time()
             self._board.mark(number, began)
@@ -325,11 +326,11 @@ def _exited(error: SystemExit) -> dict[str, Any]:
     return {"reason": "exit", "message": f"it called sys.exit(): {headline(error)}", "exit_code": 1}
 
 
-def _from_file(path: str) -> dict[str, Any]:
+def _from_file(path: str) -> list[Any]:
     with open(path, encoding="utf-8") as file:
-        order: dict[str, Any] = json.load(file)
+        message: list[Any] = json.load(file)
     os.unlink(path)
-    return order
+    return message
 
 
 def _die_with_parent() -> Callable[[None], Any]:

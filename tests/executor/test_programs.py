@@ -53,6 +53,11 @@ def test_outputs_are_read_from_the_file(peer: Peer) -> None:
         ("echo '[1]' > $MESON_OUTPUTS", {}, "$MESON_OUTPUTS should be a JSON object by output name, got [1]"),
         ("""echo '{"x": NaN}' > $MESON_OUTPUTS""", {}, "output x: nan is not a JSON number"),
         ("head -c 70000 /dev/zero | tr '\\0' x > $MESON_OUTPUTS", {}, "$MESON_OUTPUTS has more than 65536 bytes"),
+        (
+            "python3 -c 'print(\"[\" * 30000)' > $MESON_OUTPUTS",
+            {},
+            "$MESON_OUTPUTS is not JSON: maximum recursion depth exceeded",
+        ),
         ("mkdir $MESON_OUTPUTS", {}, "$MESON_OUTPUTS cannot be read: "),
         ('printf "\\377" > $MESON_OUTPUTS', {}, "$MESON_OUTPUTS is not JSON: "),
     ],
