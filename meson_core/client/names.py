@@ -95,9 +95,9 @@ def find_instance(plan: Plan, text: str) -> Instance:
     indexes = tuple(int(index) for index in re.findall(r"\d+", match["indexes"]))
     if len(indexes) != node.depth:
         form = node.name + "[…]" * node.depth
-        raise NotFoundError(
-            f"{text!r} has {len(indexes)} indexes; an instance of {node.name!r} has {node.depth}", hint=f"write {form}"
-        )
+        loops = {0: "no loop", 1: "one loop"}.get(node.depth, f"{node.depth} loops")
+        given = "1 index" if len(indexes) == 1 else f"{len(indexes)} indexes"
+        raise NotFoundError(f"{text!r} has {given}, and {node.name!r} is in {loops}", hint=f"write {form}")
     return (node.id, *indexes)
 
 

@@ -68,8 +68,10 @@ class SqliteDialect:
             try:
                 sqlite_file.create(self.path, self._create_tables)
             except OSError as error:
+                taken = isinstance(error, FileExistsError | NotADirectoryError)
+                why = f"{self.path.parent} is not a folder" if taken else error.strerror
                 raise StoreError(
-                    f"{self.place} cannot be created: {error.strerror}",
+                    f"{self.place} cannot be created: {why}",
                     hint=f"make {self.path.parent} a folder that you can write to, or choose another project folder",
                 ) from None
             return

@@ -114,9 +114,9 @@ def test_instances_are_typed_as_they_are_shown(text: str, expected: tuple[int, .
     [
         (
             "part.fit",
-            "'part.fit' has 0 indexes; an instance of 'part.fit' has 1\n  hint: write part.fit[…]",
+            "'part.fit' has 0 indexes, and 'part.fit' is in one loop\n  hint: write part.fit[…]",
         ),
-        ("a[0]", "'a[0]' has 1 indexes; an instance of 'a' has 0\n  hint: write a"),
+        ("a[0]", "'a[0]' has 1 index, and 'a' is in no loop\n  hint: write a"),
         ("a[-1]", "'a[-1]' does not name an instance\n  hint: write step, or step[3], or step[3][0]"),
         ("", "'' does not name an instance\n  hint: write step, or step[3], or step[3][0]"),
         ("part.fib[0]", "workflow 'whole' has no step 'part.fib'\n  hint: did you mean 'part.fit'?"),

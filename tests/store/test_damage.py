@@ -256,7 +256,7 @@ def test_a_place_where_no_store_can_be(tmp_path: Path) -> None:
 
     path = tmp_path / "file" / "sub"
     assert str(caught.value) == (
-        f"the store {path / 'store.db'} cannot be created: Not a directory\n"
+        f"the store {path / 'store.db'} cannot be created: {path} is not a folder\n"
         f"  hint: make {path} a folder that you can write to, or choose another project folder"
     )
 
