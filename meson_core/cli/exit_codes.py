@@ -42,6 +42,8 @@ MEANING: dict[ExitCode, str] = {
 #: The most specific class first.
 _BY_ERROR: tuple[tuple[type[errors.MesonError], ExitCode], ...] = (
     (errors.EngineError, ExitCode.bug),
+    # By itself it is about what was typed: a step or workflow that is not there. Those of a definition come together.
+    (errors.UnknownNameError, ExitCode.not_found),
     (errors.AuthoringError, ExitCode.invalid),
     (errors.EvaluationError, ExitCode.invalid),
     (errors.SettingsError, ExitCode.invalid),

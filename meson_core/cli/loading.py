@@ -178,6 +178,8 @@ def _raised(file: Path, root: Path, error: BaseException) -> SpecError:
     hint = None
     if isinstance(error, ModuleNotFoundError):
         hint = "install it into this environment, or correct the name"
+    elif isinstance(error, SystemExit):
+        hint = 'a workflow file is imported: put what a script does below if __name__ == "__main__":'
     return SpecError(f"{raised}: {told}" if told else f"{raised} without a message", where=where, hint=hint)
 
 

@@ -24,12 +24,14 @@ def _runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
 
 
 def named_values(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """`name=value`, several times, as a mapping; the last one of a name counts."""
-    found = {}
+    """`name=value`, several times, as a mapping; nobody would know which of two counts."""
+    found: dict[str, str] = {}
     for value in values:
         name, separator, text = value.partition("=")
         if not separator or not name:
             raise click.BadParameter(f"{value!r} is not of the form NAME=VALUE", ctx, param)
+        if name in found:
+            raise click.BadParameter(f"{name!r} is given twice: {found[name]!r} and {text!r}", ctx, param)
         found[name] = text
     return found
 

@@ -59,7 +59,10 @@ class Project:
     def _given(folder: str) -> Path:
         path = Path(folder)
         if not path.is_dir():
-            raise NotFoundError(f"--project {folder}: there is no such folder")
+            raise NotFoundError(
+                f"--project {folder}: there is no such folder",
+                hint="the variable MESON_PROJECT_ROOT says so" if "MESON_PROJECT_ROOT" in os.environ else None,
+            )
         return path.resolve()
 
     @property

@@ -62,7 +62,7 @@ TWO = ONE + "\nother = workflow('two', hello)\n"
         ),
         (
             ["validate", "two.py:othr"],
-            3,
+            4,
             "error[unknown-name]: two.py: there is no workflow 'othr' in this file\n  hint: did you mean 'other'?",
         ),
         (
@@ -104,7 +104,7 @@ TWO = ONE + "\nother = workflow('two', hello)\n"
         ),
         (
             ["validate", "flow.yaml:other"],
-            3,
+            4,
             "error[unknown-name]: flow.yaml: there is no workflow 'other' in this file\n  hint: there are: plain",
         ),
         (

@@ -182,7 +182,7 @@ def test_wishes_that_make_no_sense_are_refused(served: Project) -> None:
         (gates / name).touch()
 
     assert (unknown.code, unknown.err) == (
-        3,
+        4,
         "error[unknown-name]: workflow 'gated' has no step 'secnd'\n  hint: did you mean 'second'?\n",
     )
     assert (indexes.code, indexes.err) == (

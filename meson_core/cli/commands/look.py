@@ -39,8 +39,9 @@ def runs(
         state=[RunState(state) for state in states],
         workflow=workflow,
         after=client.run(after).run_id if after else None,
-        limit=limit,
+        limit=limit + 1,
     )
+    more, found = len(found) > limit, found[:limit]
     waiting = [] if states or after else [w for w in client.submitted() if workflow in (None, w.workflow)]
     if as_json:
         print_json([*(_submitted_data(each) for each in waiting), *(_run_data(row) for row in found)])
@@ -56,7 +57,7 @@ def runs(
         click.echo("there are no runs" + (" like that" if states or workflow or after else " yet"))
         return
     print_table(("run", "…workflow", "state", "created", "took", "owner"), rows, numbers=("took",))
-    if len(found) == limit:
+    if more:
         click.echo(click.style(f"more: --after {found[-1].run_id}", dim=True), err=True)
 
 
@@ -174,13 +175,13 @@ def _show_instances(
     from meson_core.client.names import find_instance, show_instance
 
     plan = client.plan(row.run_id)
-    prefix: tuple[int, ...] = ()
     if step is not None and "[" in step:
         instance = find_instance(plan, step)
         _show_instance(client, row, instance, as_json=as_json)
         return
     last = find_instance(plan, after) if after else None
-    found = client.instances(row.run_id, step=step, prefix=prefix, states=states, after=last, limit=limit)
+    found = client.instances(row.run_id, step=step, states=states, after=last, limit=limit + 1)
+    has_more, found = len(found) > limit, found[:limit]
     if as_json:
         print_json([_instance_data(each) for each in found])
         return
@@ -206,7 +207,7 @@ def _show_instances(
         ],
         numbers=("attempt", "took"),
     )
-    if len(found) == limit:
+    if has_more:
         more = f"more: --after '{show_instance(plan, found[-1].instance)}'"
         click.echo(click.style(more, dim=True), err=True)
 
@@ -294,8 +295,9 @@ def _show_outputs(client: Client, row: RunRow, step: str | None, *, as_json: boo
         for name, value in values.items():
             out.print(Text(f"  {name} = ").append_text(value_text(value)), soft_wrap=True)
     for name, values in context.steps.items():
-        out.print(Text(name, style="bold"))
         each = values if isinstance(values, list) else [((), values)]
+        if any(outputs for _, outputs in each):
+            out.print(Text(name, style="bold"))
         for indexes, outputs in each:
             at = "".join(f"[{index}]" for index in indexes)
             for output, value in outputs.items():
