@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
+import contextlib
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import psutil
 import pytest
 
 from meson_core.testing.bench import Bench
@@ -70,6 +70,19 @@ class Kit(ResourceSchedulerKit):
         """Nothing: a scheduler that knows better waits."""
 
 
+def end_all(executors: list[int], folder: Path) -> None:
+    """End executors, and what they started: a scheduler that is wrong leaves it running, on purpose."""
+    left = [psutil.Process(pid) for pid in executors if psutil.pid_exists(pid)]
+    left += [child for executor in left for child in executor.children(recursive=True)]
+    for process in psutil.process_iter(["cmdline"]):
+        # Programs of the kit name files of the folder, also when their executor is gone already.
+        if any(str(folder) in argument for argument in process.info["cmdline"] or ()):
+            left.append(process)
+    for process in left:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("scheduler", "check"), CASES, ids=[f"{one.__name__}-{check}" for one, check in CASES])
 def test_what_is_wrong_is_found_out(scheduler: type[wrong.Right], check: str, tmp_path: Path) -> None:
@@ -80,8 +93,7 @@ def test_what_is_wrong_is_found_out(scheduler: type[wrong.Right], check: str, tm
         with pytest.raises(AssertionError):
             getattr(kit, f"test_{check}")()
     finally:
-        for pid in executors_of(tmp_path / ".meson"):
-            os.kill(pid, signal.SIGKILL)
+        end_all(executors_of(tmp_path / ".meson"), tmp_path)
 
 
 def test_every_check_can_fail() -> None:
