@@ -6,6 +6,7 @@ import argparse
 import fcntl
 import gc
 import os
+import resource
 import signal
 import socket
 import sys
@@ -21,14 +22,18 @@ from meson_executor.state import State
 STARTED = 0
 FAILED = 1
 ALREADY_THERE = 3
+_FILES = 65536
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Start an executor; return once it can be connected to (0), has failed (1), or another one was there (3)."""
     parsed = _parser().parse_args(arguments)
     directory = os.path.realpath(parsed.dir)
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-    os.chmod(directory, 0o700)
+    try:
+        lock = _open_lock(directory)
+    except OSError as error:
+        sys.stderr.write(f"{error.filename or directory}: {error.strerror}\n")
+        return FAILED
     options = Options(
         directory=directory,
         executor=parsed.executor,
@@ -43,7 +48,6 @@ def main(arguments: list[str] | None = None) -> int:
         idle_exit_s=parsed.idle_exit_s,
         self_kill_s=parsed.self_kill_s,
     )
-    lock = os.open(os.path.join(directory, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -52,6 +56,13 @@ def main(arguments: list[str] | None = None) -> int:
     if parsed.foreground:
         _serve(options, None)
     return _daemonise(options)
+
+
+def _open_lock(directory: str) -> int:
+    """The file that says who is at work in a directory, which is made."""
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    os.chmod(directory, 0o700)
+    return os.open(os.path.join(directory, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -160,6 +171,11 @@ def _prepare(options: Options) -> Agent:
     """Fence, and listen."""
     os.chdir(options.directory)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # Each program takes three files here while it runs; a limit of 1,024 would be a limit of 300 programs.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     state = State(os.path.join(options.directory, "state.json"))
     notes = state.load()
     mark = mark_of(options.executor, options.directory)

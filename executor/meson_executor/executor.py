@@ -145,7 +145,7 @@ class Executor:
                     failure("launch", f"the order names the template {template_id!r}, which was not sent"),
                 )
             elif self.draining:
-                self._end(attempt, '"f":"returned","reason":"the executor drains"')
+                self._end(attempt, _RETURNED)
             else:
                 self._queue.append(attempt)
         self._changed = True
@@ -209,8 +209,7 @@ class Executor:
 
     def requeue(self, attempts: list[Attempt]) -> None:
         """Take back attempts that were handed over and have not begun; they keep their turn."""
-        if not attempts:
-            return
+        back = []
         for attempt in attempts:
             attempt.runner = None
             if attempt.state == RUNNING:
@@ -220,8 +219,15 @@ class Executor:
                 if attempt.timer is not None:
                     attempt.timer.cancel()
                     attempt.timer = None
-        self._queue.extendleft(reversed(attempts))
-        self._changed = True
+            if attempt.stopping is not None:
+                self.stopped(attempt)
+            elif self.draining:
+                self._end(attempt, _RETURNED)
+            else:
+                back.append(attempt)
+        if back:
+            self._queue.extendleft(reversed(back))
+            self._changed = True
 
     def wake(self) -> None:
         """Look at the queue again at the end of this turn."""
@@ -383,6 +389,9 @@ class Executor:
                 self.tell_start(attempt)
                 if self.ahead is not None:
                     self.ahead.recall(attempt)
+
+
+_RETURNED = '"f":"returned","reason":"the executor drains"'
 
 
 def _bytes(amount: int) -> str:

@@ -152,7 +152,9 @@ class Journal:
 
     def flush(self) -> None:
         if self._lines:
-            os.write(self._file, b"".join(self._lines))
+            # On a full disk the markers alone have to tell.
+            with contextlib.suppress(OSError):
+                os.write(self._file, b"".join(self._lines))
             self._lines.clear()
 
     def close(self) -> None:

@@ -152,7 +152,10 @@ class Hosts:
     def stop(self, attempt: Attempt, grace_s: float) -> None:
         host, number = attempt.runner
         self._send(host, {"t": "kill", "n": number, "grace_s": grace_s})
-        self._loop.after(grace_s, lambda: self._insist(host, number))
+        if grace_s > 0:
+            self._loop.after(grace_s, lambda: self._insist(host, number))
+        else:
+            self._insist(host, number)
 
     def deliver(self, attempt: Attempt, name: str, value: Any) -> None:
         host, number = attempt.runner

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from meson_executor.loop import Loop
 
+#: Seconds between two looks at a process of which nothing else tells.
+_LOOK_S = 0.05
 #: Signals that Python ignores in this process and that a program must not inherit as ignored.
 _RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)
 
@@ -79,7 +81,12 @@ class Reaper:
         if not self._descriptors:
             self._children[pid] = on_end
             return
-        descriptor = os.pidfd_open(pid)
+        try:
+            descriptor = os.pidfd_open(pid)
+        except OSError:
+            # Too many open files: the process is there all the same, so look after it in the old way.
+            self._loop.after(_LOOK_S, lambda: self._look(pid, on_end))
+            return
 
         def ended(_events: int) -> None:
             self._loop.close(descriptor)
@@ -87,9 +94,15 @@ class Reaper:
 
         self._loop.watch(descriptor, ended)
 
+    def _look(self, pid: int, on_end: Callable[[int], None]) -> None:
+        if _has_ended(pid):
+            on_end(_reap(pid))
+        else:
+            self._loop.after(_LOOK_S, lambda: self._look(pid, on_end))
+
     def _on_child(self) -> None:
         for pid, on_end in list(self._children.items()):
-            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+            if _has_ended(pid):
                 del self._children[pid]
                 on_end(_reap(pid))
 
@@ -100,6 +113,10 @@ def _has_pidfd() -> bool:
     except OSError:
         return False
     return True
+
+
+def _has_ended(pid: int) -> bool:
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def _reap(pid: int) -> int:

@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import signal
+import tempfile
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -71,10 +72,10 @@ class Process:
         "stops",
     )
 
-    def __init__(self, attempt: Attempt, prefix: str) -> None:
+    def __init__(self, attempt: Attempt) -> None:
         self.attempt = attempt
-        self.prefix = prefix
-        self.folder = prefix
+        self.prefix = ""
+        self.folder = ""
         self.name = attempt.marker
         #: Suffixes of the files beside its folder that have come to be.
         self.files: set[str] = set()
@@ -135,8 +136,14 @@ class Programs:
         self._count = 0
         self._found: dict[tuple[str, str], str] = {}
         self._scratches: dict[str, str] = {}
-        shutil.rmtree(directory, ignore_errors=True)
-        os.makedirs(directory, mode=0o700)
+        if os.path.exists(directory):
+            # There may be much in it: it is moved out of the way, and removed while others begin.
+            aside = tempfile.mkdtemp(prefix="old-", dir=os.path.dirname(directory))
+            os.rename(directory, os.path.join(aside, "work"))
+        for name in os.listdir(os.path.dirname(directory)):
+            if name.startswith("old-"):
+                putter.remove(os.path.join(os.path.dirname(directory), name))
+        os.mkdir(directory, 0o700)
         self._nothing = os.path.join(directory, "nothing.json")
         with open(self._nothing, "w", encoding="ascii") as file:
             file.write("{}")
@@ -144,9 +151,9 @@ class Programs:
     # --- the runner -----------------------------------------------------------------------------------------------
 
     def start(self, attempt: Attempt) -> None:
-        process = Process(attempt, self._folder())
-        attempt.runner = process
+        process = attempt.runner = Process(attempt)
         try:
+            process.prefix = process.folder = self._folder()
             self._spawn(process)
         except (LaunchError, SecretMissingError, ValueError, RecursionError) as error:
             self._not_started(process, "user", str(error))
@@ -211,7 +218,12 @@ class Programs:
             process.guard = self._limits.guard(attempt)
             path, argv = process.guard.enter(path, argv)
         out, out_theirs = os.pipe()
-        err, err_theirs = os.pipe()
+        try:
+            err, err_theirs = os.pipe()
+        except OSError:
+            os.close(out)
+            os.close(out_theirs)
+            raise
         earliest = boot_ticks()
         try:
             process.pid = self._spawner.spawn(path, argv, env, cwd, out_theirs, err_theirs)
@@ -436,6 +448,8 @@ class Programs:
     def _clean(self, process: Process) -> None:
         """Remove what the attempt left, and keep its folder for the next one if it is as it was."""
         prefix = process.prefix
+        if not prefix:
+            return
         if process.progress is not None and process.progress.there:
             process.files.add(".progress")
         used = False

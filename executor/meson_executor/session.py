@@ -135,8 +135,15 @@ class Sessions:
             self._refuse(channel, "the hello is of epoch %d; this executor works for epoch %d" % (epoch, state.epoch))
             return
         if epoch > state.epoch or cell != state.cell:
+            before = state.epoch, state.cell
             state.epoch, state.cell = epoch, cell
-            state.save()
+            try:
+                state.save()
+            except OSError as error:
+                # An epoch that is forgotten at the next start could be followed by an older one.
+                state.epoch, state.cell = before
+                self._refuse(channel, "the epoch cannot be recorded: %s" % error)
+                return
         if self._current is not None and self._current is not channel:
             self._refuse(self._current, "a newer session has taken over")
         self._current = channel

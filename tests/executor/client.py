@@ -25,7 +25,7 @@ DEADLINE_S = 20.0
 #: What executors and workers run on; another than the tests' own is given in this variable.
 INTERPRETER = os.environ.get("MESON_TESTED_PYTHON", sys.executable)
 _ROOT = Path(__file__).parents[2]
-_PATH = {} if INTERPRETER == sys.executable else {"PYTHONPATH": f"{_ROOT / 'executor'}:{_ROOT}"}
+INTERPRETER_PATH = {} if INTERPRETER == sys.executable else {"PYTHONPATH": f"{_ROOT / 'executor'}:{_ROOT}"}
 ENDS = ("succeeded", "failed", "killed", "fenced", "returned")
 
 
@@ -176,7 +176,7 @@ class ExecutorAt:
         with (self.folder / "stderr").open("ab") as log:
             self.process = subprocess.Popen(
                 [*self.under, *command, *self.options, *options],
-                env={**os.environ, **_PATH, **self.environment},
+                env={**os.environ, **INTERPRETER_PATH, **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -69,6 +69,7 @@ def test_a_full_disk_costs_durability_only(tmp_path: Path, room: int, monkeypatc
     assert (again.unacknowledged, again.last) == (31, 31)
 
 
+@pytest.mark.slow
 def test_an_executor_with_a_full_disk(make_executor: Any) -> None:
     """Its files cannot grow beyond 100 kB: output is dropped, facts are kept in memory, and it goes on."""
     limited = ("/bin/sh", "-c", 'ulimit -f 200; exec "$@"', "sh")

@@ -36,6 +36,7 @@ def test_all_steps_share_one_host(peer: Peer) -> None:
     assert len({peer.end(key(node))["outputs"]["pid"] for node in range(50)}) == 1
 
 
+@pytest.mark.slow
 def test_thousands_wait_at_the_same_time(peer: Peer) -> None:
     count = 2000
     peer.order({"step": host(WAIT, SUCCEED)}, *(order(node=node) for node in range(count)))
@@ -46,6 +47,7 @@ def test_thousands_wait_at_the_same_time(peer: Peer) -> None:
     peer.until(lambda: sum(fact["f"] == "succeeded" for _, fact in peer.facts) == count)
 
 
+@pytest.mark.slow
 def test_what_passes_through(executor: ExecutorAt, peer: Peer) -> None:
     template = host(["progress", None, "queued"], ["progress", 0.5, None], ["log", "a line"], ["tell"], WAIT, SUCCEED)
     peer.order({"step": template}, order())

@@ -238,6 +238,7 @@ def f(told):
 GROW = "import os\ndef f():\n    held = []\n    while True: held.append(bytearray(os.urandom(1) * 4_000_000))\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["program", "python"])
 @pytest.mark.parametrize("group", [True, False])
 def test_a_memory_limit(make_executor: Any, project: Path, kind: str, group: bool) -> None:

@@ -99,6 +99,7 @@ def test_lines_are_put_together(writer: Logs, reader: LogReader) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_rubbish_and_endless_lines(writer: Logs, reader: LogReader) -> None:
     """Nothing that a step writes can break the log of another."""
     rubbish = bytes(range(256)) * 3 + b"1 1 o 100.0 5\n" + b"\n\n" + b"1.1 1 o 100.0 99999999\n"

@@ -275,6 +275,7 @@ def test_an_artifact_that_is_gone_is_the_platforms_fault(peer: Peer) -> None:
     assert "sha256:0000" in end["failure"]["message"]
 
 
+@pytest.mark.slow
 def test_what_a_program_reports_on_its_way(peer: Peer, gate: Any) -> None:
     wait = gate("wait")
     script = """

@@ -293,6 +293,7 @@ def f(a, b):
     assert scratch.is_dir()
 
 
+@pytest.mark.slow
 def test_progress_emit_and_link(peer: Peer, project: Path, gate: Any) -> None:
     ready, wait = gate("ready"), gate("wait")
     source = """
@@ -500,6 +501,7 @@ def f():
     ]
 
 
+@pytest.mark.slow
 def test_large_inputs(executor: ExecutorAt, peer: Peer, project: Path) -> None:
     """Larger than any socket takes at once."""
     inputs = {"rows": [{"text": "ü" * 100}] * 20_000}

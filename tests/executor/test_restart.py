@@ -240,6 +240,7 @@ def test_a_state_file_of_rubbish(executor: ExecutorAt, content: str, gate: Any) 
     assert not alive(pid)
 
 
+@pytest.mark.slow
 def test_the_spool_does_not_grow_for_ever(executor: ExecutorAt) -> None:
     """What was acknowledged is cut off."""
     peer = executor.peer()
@@ -259,6 +260,7 @@ def test_the_spool_does_not_grow_for_ever(executor: ExecutorAt) -> None:
     assert again.facts[0][0] > peer.facts[-1][0]
 
 
+@pytest.mark.slow
 def test_what_is_not_acknowledged_survives_the_cutting(executor: ExecutorAt) -> None:
     peer = executor.peer(acknowledge=False)
     script = """head -c 50000 /dev/zero | tr '\\0' x | sed 's/.*/{"x": "&"}/' > $MESON_OUTPUTS"""
@@ -309,6 +311,7 @@ peer.gone()
     assert [peer.end(key(node))["f"] for node in (1, 2)] == ["succeeded"] * 2
 
 
+@pytest.mark.slow
 def test_crash_and_crash_again(executor: ExecutorAt, project: Path) -> None:
     """Killed at a moment of nobody's choosing, over and over: no end is told twice, and none is contradicted."""
     (project / "steps.py").write_text("def f(n): return n\n")
@@ -356,3 +359,16 @@ def test_nothing_of_ours_is_left_after_a_stop(executor: ExecutorAt, project: Pat
     assert executor.process is not None
     assert executor.process.wait(10) == 0
     assert not (executor.directory / "socket").exists()
+
+
+def test_what_lay_in_work_folders_is_removed(executor: ExecutorAt, gate: Any) -> None:
+    told = gate("told")
+    peer = executor.peer()
+    peer.order({"step": shell("mkdir deep; touch deep/file; " + STAY)}, order(inputs={"told": str(told.path)}))
+    told.line()
+    executor.kill()
+    executor.start()
+    executor.peer()
+
+    wait_for(lambda: [path.name for path in executor.directory.glob("old-*")] == [])
+    assert [path.name for path in (executor.directory / "work").iterdir()] == ["nothing.json"]

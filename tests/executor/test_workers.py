@@ -6,6 +6,8 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.executor.client import ExecutorAt, Peer, ended, key, order, python, wait_for
 
 if TYPE_CHECKING:
@@ -188,6 +190,7 @@ def test_a_missing_bundle(peer: Peer, tmp_path: Path) -> None:
     assert "the code bundle is not there" in end["failure"]["message"]
 
 
+@pytest.mark.slow
 def test_a_step_that_spoils_its_own_sockets(peer: Peer, project: Path) -> None:
     """Closing all descriptors, as careless daemons do, ends the attempt and not the executor."""
     (project / "steps.py").write_text(
@@ -220,6 +223,7 @@ def g(): return 1
     assert peer.end(key(2))["f"] == "succeeded"
 
 
+@pytest.mark.slow
 def test_idle_workers_are_not_kept_without_end(make_executor: Any, tmp_path: Path) -> None:
     """A hundred versions of the code in a day must not leave a hundred processes."""
     peer = make_executor("--cpus", "2").start().peer()
@@ -234,9 +238,25 @@ def test_idle_workers_are_not_kept_without_end(make_executor: Any, tmp_path: Pat
     wait_for(lambda: peer.ask("status")["workers"] <= 4)
 
 
+@pytest.mark.slow
 def test_attempts_without_resources_do_not_get_a_process_each(peer: Peer, project: Path) -> None:
     (project / "steps.py").write_text(PID)
     template = python(project, "f", outputs={"result": "int"}, resources={})
     peer.order({"f": template}, *(order("f", node) for node in range(100)))
 
     assert len(set(_pids(peer, range(100)))) <= 64
+
+
+def test_a_kill_that_meets_a_dying_worker(peer: Peer, project: Path, gate: Any) -> None:
+    """What was to be stopped and had not begun is not begun anew by another worker."""
+    told, _ = _line(peer, project, gate, "signal.pause()")
+    pid = int(told.line())
+    os.kill(pid, signal.SIGSTOP)
+    peer.send(t="kill", epoch=1, keys=[[key(node), 0.1] for node in range(50, 100)])
+    os.kill(pid, signal.SIGCONT)
+
+    ends = {node: peer.end(key(node))["f"] for node in range(100)}
+
+    assert {ends[node] for node in range(50)} == {"succeeded"}
+    assert {ends[node] for node in range(50, 100)} <= {"killed", "succeeded"}
+    assert ends[50] == "killed"

@@ -19,6 +19,7 @@ def _interpreters() -> list[str]:
     return [sys.executable, *[place for place in old if place is not None][:1]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interpreter", _interpreters())
 def test_one_file_is_enough(tmp_path: Path, interpreter: str) -> None:
     """Nothing is installed, nothing is inherited (`-I`), and Python steps run all the same."""
