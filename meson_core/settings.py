@@ -62,7 +62,8 @@ def _listed(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+Name = Annotated[str, Field(pattern=_NAME, max_length=100)]
 Names = Annotated[tuple[Name, ...], BeforeValidator(_listed)]
 Tables = dict[str, dict[str, Any]]
 
@@ -103,10 +104,14 @@ class _Sources:
         said = detail["msg"]
         for technical, plain in _PLAIN:
             said = said.replace(technical, plain)
+        if detail["type"] == "string_pattern_mismatch" and detail["ctx"]["pattern"] == _NAME:
+            said = "must begin with a letter or digit and go on with letters, digits, '.', '_' and '-'"
         name = f"setting {key!r}" if variable is None else f"variable {variable}"
         if detail["type"] == "missing":
             return SettingsError(f"{name} is missing", where=where)
-        got = "" if any(_SECRET.search(part) for part in path) else f", got {_shown(detail['input'])}"
+        value = _shown(detail["input"])
+        told = isinstance(detail["input"], str) and value in said
+        got = "" if told or any(_SECRET.search(part) for part in path) else f", got {value}"
         return SettingsError(f"{name}: {said}{got}", where=where)
 
 
@@ -306,8 +311,12 @@ def _from_file(root: Path, sources: _Sources) -> dict[str, Any]:
             text = (root / name).read_text(encoding="utf-8")
         except (FileNotFoundError, NotADirectoryError):
             continue
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"the settings cannot be read: {error}", where=Where(name)) from None
+        except OSError as error:
+            raise SettingsError(f"the settings cannot be read: {error.strerror}", where=Where(name)) from None
+        except UnicodeDecodeError as error:
+            number = error.object.count(b"\n", 0, error.start) + 1
+            message = f"the settings are not UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}"
+            raise SettingsError(message, where=Where(name, number), hint="save the file as UTF-8") from None
         try:
             values = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:

@@ -93,7 +93,8 @@ def _describe(node: PlanNode, spec: Step, plugins: Plugins, *, code: str, projec
         problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         return Described(None, Failure("launch", f"step kind {spec.kind!r} refuses the options: {problems}"))
     except Exception as error:  # noqa: BLE001  it is a plugin's, and only this step suffers
-        told = f"step kind {spec.kind!r} failed to describe the step: {type(error).__name__}: {error}"
+        origin = plugins.owner("step kind", spec.kind).origin
+        told = f"step kind {spec.kind!r} of {origin} failed to describe the step: {type(error).__name__}: {error}"
         return Described(None, Failure("launch", told))
     request = request_of(spec)
     body: JsonObject = {
@@ -116,7 +117,8 @@ def _work_json(work: Work) -> JsonObject:
         where = {"module": work.module, "path": work.path, "file": work.file, "source": work.source}
         given = {name: text for name, text in where.items() if text is not None}
         return {"w": "python", "function": work.function, **given}
-    assert isinstance(work, Program)
+    if not isinstance(work, Program):
+        raise TypeError(f"work() returned {work!r}, and neither a Program nor a PythonCall")
     return {
         "w": "program",
         "argv": [_text_json(text) for text in work.argv],

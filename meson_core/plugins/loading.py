@@ -7,6 +7,7 @@ only called to be answered once, and nobody needs the answers of all plugins in 
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import re
 import time
@@ -180,7 +181,7 @@ def _register(manager: pluggy.PluginManager, plugin: Found) -> list[str]:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         unknown = sorted(set(hooks) - set(CAPABILITIES))
-        said = f"there is no hook {unknown[0]!r}{_meant(unknown[0])}" if unknown else " ".join(str(error).split())
+        said = f"there is no hook {unknown[0]!r}{_meant(unknown[0])}" if unknown else _arguments(target, error)
         raise _BrokenError(said) from None
     for hook in CAPABILITIES:
         if hook not in hooks and callable(getattr(target, hook, None)):
@@ -198,6 +199,20 @@ def _ask(manager: pluggy.PluginManager, hook: str) -> Sequence[Any]:
         return [item for answer in getattr(manager.hook, hook)() for item in checked_answer(hook, answer)]
     except ConformanceError as error:
         raise _BrokenError(str(error)) from None
+
+
+def _arguments(target: object, error: pluggy.PluginValidationError) -> str:
+    """What is wrong with the arguments of a hook; pluggy says it in terms of its own."""
+    for hook in CAPABILITIES:
+        implementation = getattr(target, hook, None)
+        if callable(implementation):
+            given, known = (
+                set(inspect.signature(function).parameters) for function in (implementation, getattr(hookspecs, hook))
+            )
+            if given - known:
+                takes = ", ".join(sorted(known)) or "none"
+                return f"{hook} has no argument {min(given - known)!r}; its arguments are: {takes}"
+    return " ".join(str(error).split())
 
 
 def _meant(name: str) -> str:

@@ -187,7 +187,7 @@ def test_wishes_that_make_no_sense_are_refused(served: Project) -> None:
     )
     assert (indexes.code, indexes.err) == (
         4,
-        "error[not-found]: 'second[3]' has 1 indexes; an instance of 'second' has 0\n  hint: write second\n",
+        "error[not-found]: 'second[3]' has 1 index, and 'second' is in no loop\n  hint: write second\n",
     )
     assert known.code == 5
     assert "only a step whose outcome is unknown is settled" in known.err
