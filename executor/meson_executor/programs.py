@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 import signal
 import tempfile
 import time
@@ -22,8 +21,9 @@ from meson_executor.loop import EDGE, READ, Loop
 from meson_executor.processes import Reaper, Spawner, signal_name
 from meson_executor.progress import ProgressFile, read_some
 from meson_executor.protocol import Key, Message, failure
+from meson_executor.recipes import Recipes
 from meson_executor.secrets import SecretMissingError, Secrets
-from meson_executor.texts import Filler, LaunchError
+from meson_executor.texts import LaunchError
 from meson_runtime.artifacts import ArtifactMissingError, FileStore
 from meson_runtime.outputs import MAX_OUTPUTS, OutputError, check, dumps
 
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from meson_executor.orders import Attempt
 
 _PIPE_SIZE = 65536
-_MAX_SCRATCHES = 1000
 #: Reads from one process in a row, before others get their turn.
 _READS = 8
 #: A signal from outside, as a machine that goes down or runs out of memory sends it: not the program's doing.
@@ -62,7 +61,6 @@ class Process:
         "ended",
         "err",
         "files",
-        "folder",
         "guard",
         "name",
         "out",
@@ -74,8 +72,8 @@ class Process:
 
     def __init__(self, attempt: Attempt) -> None:
         self.attempt = attempt
+        #: Its folder, and what the names of the files beside it begin with.
         self.prefix = ""
-        self.folder = ""
         self.name = attempt.marker
         #: Suffixes of the files beside its folder that have come to be.
         self.files: set[str] = set()
@@ -127,15 +125,10 @@ class Programs:
         self._logs = logs
         self._putter = putter
         self._limits = limits
-        self._secrets = secrets
-        self._store = store
         self._directory = directory
-        self._environment = environment
         self._running: dict[Key, Process] = {}
         self._folders: list[str] = []
         self._count = 0
-        self._found: dict[tuple[str, str], str] = {}
-        self._scratches: dict[str, str] = {}
         if os.path.exists(directory):
             # There may be much in it: it is moved out of the way, and removed while others begin.
             aside = tempfile.mkdtemp(prefix="old-", dir=os.path.dirname(directory))
@@ -144,16 +137,17 @@ class Programs:
             if name.startswith("old-"):
                 putter.remove(os.path.join(os.path.dirname(directory), name))
         os.mkdir(directory, 0o700)
-        self._nothing = os.path.join(directory, "nothing.json")
-        with open(self._nothing, "w", encoding="ascii") as file:
+        nothing = os.path.join(directory, "nothing.json")
+        with open(nothing, "w", encoding="ascii") as file:
             file.write("{}")
+        self._recipes = Recipes(environment, nothing, store, secrets)
 
     # --- the runner -----------------------------------------------------------------------------------------------
 
     def start(self, attempt: Attempt) -> None:
         process = attempt.runner = Process(attempt)
         try:
-            process.prefix = process.folder = self._folder()
+            process.prefix = self._folder()
             self._spawn(process)
         except (LaunchError, SecretMissingError, ValueError, RecursionError) as error:
             self._not_started(process, "user", str(error))
@@ -198,23 +192,12 @@ class Programs:
 
     def _spawn(self, process: Process) -> None:
         attempt = process.attempt
-        template = attempt.template
-        work = template.work
-        filler = Filler(attempt.inputs, self._store, self._secrets, lambda what: self._path(process, what))
-        env = self._variables(process, filler)
-        for name, text in work.get("env", {}).items():
-            env[os.fsencode(name)] = os.fsencode(filler.fill(text, f"the variable {name}"))
-        for name, text in work.get("files", {}).items():
-            _write(process.folder, name, filler.fill(text, f"the file {name}"))
-        argv = [
-            os.fsencode(filler.fill(text, "argument %d" % index, secret=False))
-            for index, text in enumerate(work["argv"])
-        ]
-        cwd = template.project if work.get("cwd") == "project" and template.project else process.folder
-        path = self._which(os.fsdecode(argv[0]), os.fsdecode(env.get(b"PATH", b"")), cwd)
-        if template.memory:
+        if attempt.inputs:
+            process.files.add(".inputs")
+        path, argv, env, cwd = self._recipes.start(attempt, process.prefix, process.name)
+        if attempt.template.memory:
             if not os.access(path, os.X_OK):
-                raise LaunchError(f"{path} is not there, or is no program")
+                raise LaunchError("%s is not there, or is no program" % path)
             process.guard = self._limits.guard(attempt)
             path, argv = process.guard.enter(path, argv)
         out, out_theirs = os.pipe()
@@ -239,72 +222,13 @@ class Programs:
         process.progress = ProgressFile(process.prefix + ".progress")
         os.set_blocking(out, False)
         os.set_blocking(err, False)
-        self._loop.watch(out, lambda _events: self._on_output(process, process.out, STDOUT), READ | EDGE)
-        self._loop.watch(err, lambda _events: self._on_output(process, process.err, STDERR), READ | EDGE)
+        self._loop.watch(out, lambda events: self._on_output(process, process.out, STDOUT, events), READ | EDGE)
+        self._loop.watch(err, lambda events: self._on_output(process, process.err, STDERR, events), READ | EDGE)
         self._running[attempt.key] = process
         if process.guard is not None:
             process.guard.watch(process.pid)
         self._executor.began(attempt, time.time())
         self._reaper.watch(process.pid, lambda status: self._on_end(process, status))
-
-    def _variables(self, process: Process, filler: Filler) -> dict[bytes, bytes]:
-        attempt = process.attempt
-        env = dict(self._environment)
-        prefix = os.fsencode(process.prefix)
-        env[b"MESON_ATTEMPT"] = process.name.encode()
-        env[b"MESON_RUN"] = attempt.key[0].encode()
-        env[b"MESON_STEP"] = attempt.template.step.encode()
-        env[b"MESON_JOB_KEY"] = str(attempt.order.get("job") or "").encode()
-        env[b"MESON_WORK"] = prefix
-        env[b"MESON_OUTPUTS"] = prefix + b".outputs"
-        env[b"MESON_PROGRESS"] = prefix + b".progress"
-        env[b"MESON_MESSAGES"] = prefix + b".messages"
-        if attempt.template.project:
-            env[b"MESON_PROJECT"] = os.fsencode(attempt.template.project)
-        inputs = attempt.inputs
-        if inputs:
-            process.files.add(".inputs")
-            path = process.prefix + ".inputs"
-            with open(path, "w", encoding="utf-8") as file:
-                json.dump(filler.local(inputs), file, ensure_ascii=False)
-            env[b"MESON_INPUTS"] = os.fsencode(path)
-            for name, text in filler.variables().items():
-                env[name.encode()] = text.encode()
-        else:
-            env[b"MESON_INPUTS"] = os.fsencode(self._nothing)
-        scratch = attempt.order.get("scratch")
-        if scratch:
-            env[b"MESON_SCRATCH"] = os.fsencode(self._scratch(scratch))
-        return env
-
-    def _path(self, process: Process, what: str) -> str:
-        if what == "work":
-            return process.folder
-        if what == "project":
-            return process.attempt.template.project
-        if what == "inputs":
-            return process.prefix + ".inputs" if process.attempt.inputs else self._nothing
-        if what in ("outputs", "progress"):
-            return f"{process.prefix}.{what}"
-        if what == "scratch" and process.attempt.order.get("scratch"):
-            return self._scratch(process.attempt.order["scratch"])
-        raise LaunchError(f"there is no path {what!r} here")
-
-    def _which(self, name: str, search: str, cwd: str) -> str:
-        """The file of a program, found as a shell would find it.
-
-        Raises:
-            LaunchError: there is none.
-        """
-        if "/" in name:
-            return name
-        found = self._found.get((name, search))
-        if found is None or not os.path.exists(found):
-            found = shutil.which(name, path=search)
-            if found is None:
-                raise LaunchError(f"there is no program {name!r} on this machine; the search path is {search}")
-            self._found[(name, search)] = found = os.path.join(cwd, found)
-        return found
 
     def _folder(self) -> str:
         if self._folders:
@@ -312,17 +236,6 @@ class Programs:
         self._count += 1
         path = os.path.join(self._directory, str(self._count))
         os.mkdir(path, 0o700)
-        return path
-
-    def _scratch(self, uri: str) -> str:
-        """The folder of a scratch URI, made if it is not there."""
-        path = self._scratches.get(uri)
-        if path is None:
-            if len(self._scratches) > _MAX_SCRATCHES:
-                self._scratches.clear()
-            path = self._scratches[uri] = FileStore(uri).root
-        if not os.path.isdir(path):
-            os.makedirs(path, exist_ok=True)
         return path
 
     def _not_started(self, process: Process, cause: str, message: str) -> None:
@@ -335,7 +248,9 @@ class Programs:
 
     # --- at work --------------------------------------------------------------------------------------------------
 
-    def _on_output(self, process: Process, fd: int, stream: str) -> None:
+    def _on_output(self, process: Process, fd: int, stream: str, events: int) -> None:
+        if not events & READ:
+            return  # it was closed; what that means is seen at the end of the process
         for _ in range(_READS):
             try:
                 data = os.read(fd, _PIPE_SIZE)
@@ -416,7 +331,7 @@ class Programs:
             self._fail_outputs(process, error)
             return
         if self._putter.needed(found, attempt.template.outputs):
-            self._putter.put(found, attempt.template.outputs, process.folder, lambda done: self._on_put(process, done))
+            self._putter.put(found, attempt.template.outputs, process.prefix, lambda done: self._on_put(process, done))
             return
         self._take(process, found)
 
@@ -496,12 +411,3 @@ def _read_outputs(process: Process) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise OutputError("$MESON_OUTPUTS should be a JSON object by output name, got %.80r" % (found,))
     return found
-
-
-def _write(folder: str, name: str, text: str) -> None:
-    path = os.path.normpath(os.path.join(folder, name))
-    if not path.startswith(folder + os.sep):
-        raise LaunchError(f"the file {name!r} would lie outside the work folder")
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
