@@ -142,6 +142,8 @@ def test_a_step_that_does_not_stop_takes_nobody_along(peer: Peer) -> None:
     peer.order({"stubborn": host(["stubborn"]), "step": host(WAIT, SUCCEED)}, order("stubborn", 1), order("step", 2))
     peer.fact("started", key(2))
     peer.send(t="kill", epoch=1, keys=[[key(1), 0]])
+    # What comes before its grace is over may still get the old host.
+    wait_for(lambda: "it does not stop" in str(peer.ask("tail", key=key(1), offset=0)))
     peer.order({}, order("step", 3))
     peer.fact("started", key(3))
     for node in (2, 3):

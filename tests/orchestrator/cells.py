@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from meson_core.store.records import InstanceRow
     from meson_core.store.wishes import WishBody, WishKind
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 
 
 class Watch:
