@@ -107,7 +107,11 @@ class _Driver:
         project = self._project
         holder = f"mesonctl {self._view.command}"
         async with Orchestrator(self._client.store, project.settings, project.plugins, holder=holder) as orchestrator:
-            run_id = await self._started()
+            async with asyncio.TaskGroup() as tasks:
+                # An orchestrator that cannot go on says so at once, and not by never granting the wish.
+                served = tasks.create_task(orchestrator.serve())
+                run_id = await self._started()
+                served.cancel()
             async with asyncio.TaskGroup() as tasks:
                 return await self._until_left(orchestrator, run_id, tasks)
 

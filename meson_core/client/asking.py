@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
 _LETTERS = _DIGITS[10:]
 _LENGTH = 10
+#: Seconds after which it is looked whether there still is somebody who could answer.
+_LOOK_S = 0.5
 
 
 def new_run_id() -> str:
@@ -40,12 +42,13 @@ def ask(store: Store, cell: str, by: str, what: WishKind, run_id: str, body: Wis
         The orchestrator's answer; None when it was not waited for.
 
     Raises:
-        ConflictError: it was refused, with the reason; or there is nobody to ask.
+        ConflictError: it was refused, with the reason; or there is nobody to ask, or nobody any more: it is taken back.
         BackendError: no answer in time; the wish stays in the inbox.
     """
     if wait_s is None:
         store.put_wish(what, run_id, body, by=by, cell=cell)
         return None
+    epoch = store.epoch(cell)
     if store.holder(cell) is None:
         asked = "no run can be started" if what == "start" else f"nobody can {what} run {run_id}"
         raise ConflictError(
@@ -72,6 +75,11 @@ def ask(store: Store, cell: str, by: str, what: WishKind, run_id: str, body: Wis
                     hint=f"the wish (number {wish_id}) stays in the inbox; "
                     + (f"it is driven by {holder}" if holder else "nobody drives the cell any more"),
                 )
-            subscription.wait(left)
+            if store.holder(cell) is None and store.withdraw_wish(wish_id, cell, epoch):
+                raise ConflictError(
+                    f"the orchestrator of cell {cell!r} has left without an answer",
+                    hint="nothing was changed; ask again once there is one",
+                )
+            subscription.wait(min(left, _LOOK_S))
     finally:
         subscription.close()

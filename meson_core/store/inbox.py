@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select
 
 from meson_core.store import schema
 from meson_core.store.records import WishReceipt
@@ -51,6 +51,15 @@ def unhandled(connection: Connection, after: int, cell: str | None) -> list[Wish
         )
         for row in connection.execute(statement)
     ]
+
+
+def withdraw(connection: Connection, wish_id: int, cell: str, epoch: int) -> bool:
+    """Take a wish back that nobody has dealt with, if nobody has taken the cell since `epoch` either."""
+    cells, table = schema.cells.c, schema.inbox.c
+    if connection.execute(select(cells.epoch).where(cells.cell == cell)).scalar() != epoch:
+        return False
+    statement = delete(schema.inbox).where(table.wish_id == wish_id, table.handled_at.is_(None))
+    return connection.execute(statement).rowcount == 1
 
 
 def receipt(connection: Connection, wish_id: int) -> WishReceipt | None:

@@ -146,6 +146,12 @@ class Store:
         self._lease = Lease(cell, epoch, lock)
         return self._lease
 
+    def epoch(self, cell: str) -> int:
+        """The number of the latest lease of a cell; 0 before the first."""
+        with self._database.read() as connection:
+            table = schema.cells.c
+            return connection.execute(select(table.epoch).where(table.cell == cell)).scalar() or 0
+
     def holder(self, cell: str) -> Holder | None:
         """Who drives a cell now; None when nobody does."""
         return self._database.dialect.lock(cell).holder()
@@ -218,6 +224,20 @@ class Store:
             wish_id = inbox.put(connection, wish, cell)
         self._wake_up.notify("wishes")
         return wish_id
+
+    def withdraw_wish(self, wish_id: int, cell: str, epoch: int) -> bool:
+        """Take back a wish that nobody will answer.
+
+        Args:
+            wish_id: its number.
+            cell: whose orchestrator was asked.
+            epoch: the lease of the one that was asked; whoever took the cell after it may have read the wish already.
+
+        Returns:
+            False when it was answered, or somebody has taken the cell since.
+        """
+        with self._database.write() as connection:
+            return inbox.withdraw(connection, wish_id, cell, epoch)
 
     def wishes(self, after: int = 0, *, cell: str | None = None) -> list[Wish]:
         """Wishes without a receipt, oldest first.

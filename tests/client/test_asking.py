@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -129,6 +131,46 @@ def test_no_answer_in_time(client: Client, log: Log) -> None:
     message = str(caught.value)
     assert message.startswith("the orchestrator of cell 'local' has not answered within 0.05 s\n")
     assert "hint: the wish (number 1) stays in the inbox; it is driven by a test (process " in message
+
+
+def test_who_is_asked_leaves(client: Client, log: Log) -> None:
+    """The wish is taken back: the same command, given again, must not have it carried out twice."""
+    asking = threading.Thread(target=lambda: refusals.append(_refusal(lambda: client.start(sweep()))))
+    refusals: list[str] = []
+    asking.start()
+    _until(lambda: client.store.wishes() != [])
+    log.lease.release()
+    asking.join(timeout=20)
+
+    hint = "\n  hint: nothing was changed; ask again once there is one"
+    assert refusals == ["the orchestrator of cell 'local' has left without an answer" + hint]
+    assert client.store.wishes() == []
+
+
+def test_a_wish_that_a_successor_may_have_read_is_not_taken_back(client: Client, store: Store, log: Log) -> None:
+    """It has the cell, and would answer a wish that is not there any more."""
+    asked_in = store.epoch("local")
+    run_id = client.start(sweep(), wait_s=None)
+    (wish,) = store.wishes()
+    log.lease.release()
+    store.acquire("local", "its successor")
+
+    assert not store.withdraw_wish(wish.wish_id, "local", asked_in)
+    assert [left.run_id for left in store.wishes()] == [run_id]
+    assert store.withdraw_wish(wish.wish_id, "local", asked_in + 1)
+    assert not store.withdraw_wish(wish.wish_id, "local", asked_in + 1)
+
+
+def _refusal(wish: Callable[[], object]) -> str:
+    with pytest.raises(ConflictError) as caught:
+        wish()
+    return str(caught.value)
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
 
 
 def test_a_run_is_started_with_all_its_parameters(client: Client, served: Server) -> None:
