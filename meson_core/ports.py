@@ -375,12 +375,23 @@ class SchedulerSetting:
 
 @dataclass(frozen=True, slots=True)
 class SchedulerDefinition:
-    """A resource scheduler that can be chosen by name in the settings."""
+    """A resource scheduler that can be chosen by name in the settings.
+
+    Args:
+        name: what the settings call it.
+        Options: its options, `[schedulers.<name>]` in the settings.
+        capabilities: what it can do.
+        open: makes it, for as long as its context lasts.
+        prepare: begins what takes long, and returns at once. A command that is going to need the scheduler calls it while
+            it still imports and opens other things; it holds no lease then, so the setting's epoch is 0 and its cursor
+            is empty. Whether `open` follows is not certain: another process may drive the cell.
+    """
 
     name: str
     Options: type[BaseModel]
     capabilities: SchedulerCapabilities
     open: Callable[[Any, SchedulerSetting], AbstractAsyncContextManager[ResourceScheduler]]
+    prepare: Callable[[Any, SchedulerSetting], None] | None = None
 
 
 # --- resource matchers --------------------------------------------------------------------------------------------

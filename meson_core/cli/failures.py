@@ -7,22 +7,16 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from meson_core.cli.output import one_line
+from meson_core.cli.output import headline
 from meson_core.client.code_bundle import CODE
 from meson_core.graph.marks import SIGNS
 from meson_core.spec.states import STATES, State
 
 if TYPE_CHECKING:
     from meson_core.client import Client, StepInstance
-    from meson_core.events import Failure
 
 #: Lines of a log or traceback that are shown with a failure.
 TAIL = 12
-
-
-def headline(failure: Failure) -> str:
-    """One line on what went wrong."""
-    return one_line(failure.message) or failure.reason
 
 
 def failure_lines(client: Client, run_id: str, row: StepInstance, name: str) -> list[Text]:

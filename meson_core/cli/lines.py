@@ -36,11 +36,11 @@ class Lines:
         self._looks.start()
 
     def know(self, client: Client, run_id: str) -> None:
-        self._known = Watched.known(client, run_id, self._plan)
+        self._known = Watched.known(client, run_id, self._plan, steps=True)
 
     def watch(self, client: Client, run_id: str) -> None:
         self._print(Text(f"{self._plan.workflow.name}  run {run_id}"))
-        self._watched = self._known or Watched(client, run_id, self._plan)
+        self._watched = self._known or Watched(client, run_id, self._plan, steps=True)
 
     def say(self, text: str) -> None:
         self._print(Text(text))
@@ -48,11 +48,11 @@ class Lines:
     def close(self) -> None:
         self._looks.stop()
 
-    def _look(self) -> None:
-        found = self._watched.tree() if self._watched is not None else None
+    def _look(self, last: bool) -> None:
+        found = self._watched.tree(last=last) if self._watched is not None else None
         if self._watched is None or found is None:
             return
-        for item in self._watched.news.take(found):
+        for item in self._watched.news.take(found, last=last):
             self._print(item.line)
             for line in item.more:
                 self._print(line, timed=False)

@@ -52,10 +52,10 @@ class Live:
         self._looks.start()
 
     def know(self, client: Client, run_id: str) -> None:
-        self._known = Watched.known(client, run_id, self._plan)
+        self._known = Watched.known(client, run_id, self._plan, steps=False)
 
     def watch(self, client: Client, run_id: str) -> None:
-        self._watched = self._known or Watched(client, run_id, self._plan)
+        self._watched = self._known or Watched(client, run_id, self._plan, steps=False)
 
     def say(self, text: str) -> None:
         self._notice = text
@@ -68,13 +68,13 @@ class Live:
         self._looks.stop()
         self._screen.close(clear=False)
 
-    def _look(self) -> None:
+    def _look(self, last: bool) -> None:
         if self._watched is not None:
-            found = self._watched.tree()
+            found = self._watched.tree(last=last)
             if found is not None:
                 self._latest = found
                 self._nodes = {node.node: node for node in found.nodes}
-                items = self._watched.news.take(found)
+                items = self._watched.news.take(found, last=last)
                 lasting = [line for item in items if item.sort in _LASTING for line in (item.line, *item.more)]
                 if lasting:
                     self._screen.print_above(lasting)

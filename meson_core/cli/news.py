@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from rich.text import Text
 
-from meson_core.cli.failures import failure_lines, headline
-from meson_core.cli.output import duration
+from meson_core.cli.failures import failure_lines
+from meson_core.cli.output import duration, headline
 from meson_core.client.names import show_instance
 from meson_core.graph.marks import SIGNS
 from meson_core.spec.states import ENDED, STATES, RunState, State
@@ -35,6 +35,22 @@ _UNDER_WAY = (State.starting, State.running, State.retrying, State.lost, State.c
 _BAD = (State.failed, State.upstream_failed, State.cancelled, State.skipped, State.not_chosen)
 
 
+#: So many steps are asked after in one look; the others are told of in the next one.
+_MAX_LOOKS = 20
+
+
+class _Seen(NamedTuple):
+    """How a step stood in the last look.
+
+    Args:
+        counts: its instances by state.
+        took_s: how long it took, when it has ended: that changes when it is done again.
+    """
+
+    counts: tuple[int, ...]
+    took_s: float | None
+
+
 class Item(NamedTuple):
     """Something that happened.
 
@@ -56,14 +72,17 @@ class News:
         client: where details are asked for.
         run_id: the run.
         plan: its workflow.
+        steps: whether it is wanted that steps have begun and ended, and not only what goes wrong.
     """
 
-    def __init__(self, client: Client, run_id: str, plan: Plan) -> None:
+    def __init__(self, client: Client, run_id: str, plan: Plan, *, steps: bool = True) -> None:
         self._client = client
         self._run_id = run_id
         self._plan = plan
+        self._steps = steps
         self._state = RunState.running
-        self._counts: dict[int, tuple[int, ...]] = {}
+        #: What was last told of each step: its counts, and when it has ended, how long it took altogether.
+        self._seen: dict[int, _Seen] = {}
         self._progress_at: dict[int, float] = {}
         self._ended: dict[int, int] = {}
         self._begun: set[int] = set()
@@ -71,29 +90,40 @@ class News:
         self._known: dict[Instance, tuple[str, int]] = {}
         self._told_attempts: set[tuple[Instance, int]] = set()
         self._told_failures: dict[int, int] = {}
+        #: Looks at instances that are left in this look at the run.
+        self._left = 0
 
     def take_as_known(self, tree: RunTree) -> None:
         """What was so before anybody looked: nothing of it is new."""
-        self.take(tree)
+        self.take(tree, last=True)
         self._told_failures.clear()
         self._begun.clear()
 
-    def take(self, tree: RunTree) -> list[Item]:
+    def take(self, tree: RunTree, *, last: bool = False) -> list[Item]:
         """What is new.
 
         Args:
             tree: the run as it stands now.
+            last: there is no later look, to which something could be left.
         """
         found: list[Item] = []
+        self._left = len(tree.nodes) * (FEW + 1) if last else _MAX_LOOKS
         for node in tree.nodes:
-            before = self._counts.get(node.node)
             if node.kind != "step":
+                continue
+            seen = _Seen(node.counts, node.took_s if _all_ended(node) else None)
+            before = self._seen.get(node.node)
+            if seen == before and node.total <= FEW:
                 continue
             if node.total > FEW:
                 found.extend(self._of_many(node, tree.at))
-            elif node.counts != before:
+            elif node.total == 1:
+                found.extend(self._of_one(node, _state_of(before)))
+            elif self._left > 0:
                 found.extend(self._of_few(node))
-            self._counts[node.node] = node.counts
+            else:
+                continue
+            self._seen[node.node] = seen
         if tree.state is not self._state:
             if not tree.state.ended:
                 found.append(Item("run", Text(f"the run is {tree.state.value}")))
@@ -102,7 +132,24 @@ class News:
 
     # --- one by one ---------------------------------------------------------------------------------------------------
 
+    def _of_one(self, node: TreeNode, before: State) -> list[Item]:
+        """Of a step with a single instance, whose counts say most: a long chain is not asked after, step by step."""
+        state = _state_of(_Seen(node.counts, None))
+        if state in (State.failed, State.retrying):
+            return self._of_few(node)
+        if not self._steps:
+            return []
+        if ENDED[state]:
+            took = node.mean_s if state is State.succeeded else None
+            return [Item("step", _line(state, node.name, _ended_text(state, took)))]
+        if state in _UNDER_WAY and before not in _UNDER_WAY:
+            return [Item("step", _line(State.running, node.name, "started"))]
+        return []
+
     def _of_few(self, node: TreeNode) -> list[Item]:
+        if not (self._steps or any(node.counts[state] for state in (State.failed, State.retrying))):
+            return []
+        self._left -= 1
         found: list[Item] = []
         for row in self._client.instances(self._run_id, step=node.name, limit=FEW):
             state = State[row.state]
@@ -118,7 +165,7 @@ class News:
                     found.append(self._end(row, state, name))
             elif state in _UNDER_WAY and (State[before] not in _UNDER_WAY or row.attempt > attempt):
                 found.append(Item("step", _line(State.running, name, "started")))
-        return found
+        return [item for item in found if self._steps or item.sort != "step"]
 
     def _retries(self, row: StepInstance, name: str) -> list[Item]:
         found = []
@@ -139,10 +186,8 @@ class News:
             self._told_failures[row.instance[0]] = self._told_failures.get(row.instance[0], 0) + 1
             lines = failure_lines(self._client, self._run_id, row, name)
             return Item("failure", lines[0], tuple(lines[1:]))
-        took = (
-            "" if row.started_at is None or row.ended_at is None else f" in {duration(row.ended_at - row.started_at)}"
-        )
-        return Item("step", _line(state, name, f"{state.label}{took if state is State.succeeded else ''}"))
+        took = None if row.started_at is None or row.ended_at is None else row.ended_at - row.started_at
+        return Item("step", _line(state, name, _ended_text(state, took)))
 
     # --- as a whole ---------------------------------------------------------------------------------------------------
 
@@ -180,6 +225,19 @@ class News:
             found.append(self._end(row, State.failed, show_instance(self._plan, row.instance)))
         self._told_failures[node.node] = told
         return found
+
+
+def _all_ended(node: TreeNode) -> bool:
+    return node.total > 0 and node.total == sum(node.counts[state] for state in State if ENDED[state])
+
+
+def _state_of(seen: _Seen | None) -> State:
+    """The state of the single instance of a step."""
+    return next((state for state in State if seen is not None and seen.counts[state]), State.waiting)
+
+
+def _ended_text(state: State, took_s: float | None) -> str:
+    return state.label if took_s is None or state is not State.succeeded else f"{state.label} in {duration(took_s)}"
 
 
 def _verdict(node: TreeNode) -> State:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+    from meson_core.events import Failure
+
 _RUN_COLOURS = {
     RunState.running: STATES[State.running].colour,
     RunState.paused: STATES[State.paused].colour,
@@ -51,6 +53,11 @@ def _plain(value: Any) -> Any:
 def one_line(text: str) -> str:
     """The first line of something that a step has said, without what would move the cursor."""
     return "".join(char if char.isprintable() else " " for char in text.partition("\n")[0]).rstrip()
+
+
+def headline(failure: Failure) -> str:
+    """One line on what went wrong."""
+    return one_line(failure.message) or failure.reason
 
 
 def state_text(state: State | RunState) -> Text:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import shlex
 from functools import cached_property
@@ -120,6 +121,31 @@ class Project:
 
         return check(loaded.workflow, self.kinds)
 
+    def prepare(self) -> None:
+        """Begin what takes long before runs can be driven, while the rest is still being imported.
+
+        Raises:
+            PluginError: the resource scheduler or artifact store of the settings is not there.
+            SettingsError: its options are not right.
+        """
+        from meson_core.ports import SchedulerSetting
+
+        settings = self.settings
+        definition = self.plugins.scheduler(settings.scheduler)
+        if definition.prepare is None:
+            return
+        store = self.plugins.artifact_store(settings.artifact_store)
+        artifacts = store.open(settings.artifact_store_options(store.Options), settings.directory)
+        setting = SchedulerSetting(
+            cell=settings.cell,
+            epoch=0,
+            directory=settings.directory,
+            artifacts_url=artifacts.url,
+            cursor={},
+            lost_after_s=settings.liveness.lost_after_s,
+        )
+        definition.prepare(settings.scheduler_options(definition.Options), setting)
+
     def client(self, *, create: bool = False, read_only: bool = False) -> Client:
         """The door to the project's store.
 
@@ -135,6 +161,9 @@ class Project:
         from meson_core.client import Client
         from meson_core.store import open_store
 
+        # All that will be needed is imported by now, and stays: collections need not look at it again.
+        gc.freeze()
+        gc.enable()
         settings = self.settings
         store = open_store(settings.store_location, create=create, read_only=read_only)
         self._open.callback(store.close)

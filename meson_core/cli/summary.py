@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from meson_core.cli.exit_codes import ExitCode
-from meson_core.cli.failures import headline
-from meson_core.cli.output import console, duration, print_json, state_text, value_text
+from meson_core.cli.output import console, duration, headline, print_json, state_text, value_text
 from meson_core.client.names import show_instance
-from meson_core.graph.marks import SIGNS
 from meson_core.spec.states import STATES, RunState, State
 
 if TYPE_CHECKING:
@@ -117,6 +115,8 @@ def next_commands(project: Project, row: RunRow) -> list[tuple[str, str]]:
 
 def _head(row: RunRow, tree: RunTree, left: Left, began: float | None) -> Text:
     from rich.text import Text
+
+    from meson_core.graph.marks import SIGNS
 
     as_step = State[row.state.value]
     ended = row.ended_at if row.ended_at is not None else tree.at

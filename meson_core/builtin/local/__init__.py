@@ -59,7 +59,14 @@ async def open_scheduler(options: Options, setting: SchedulerSetting) -> AsyncIt
         yield scheduler
 
 
+def prepare(options: Options, setting: SchedulerSetting) -> None:
+    """Start the executor while the rest is still being imported."""
+    from meson_core.builtin.local.daemon import start_early  # noqa: PLC0415  see above
+
+    start_early(options, setting)
+
+
 @hookimpl
 def meson_resource_schedulers() -> Sequence[SchedulerDefinition]:
     capabilities = SchedulerCapabilities(offers=True, ahead=True, outlives=True)
-    return [SchedulerDefinition("local", Options, capabilities, open_scheduler)]
+    return [SchedulerDefinition("local", Options, capabilities, open_scheduler, prepare)]

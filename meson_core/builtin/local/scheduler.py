@@ -11,17 +11,15 @@ import asyncio
 import contextlib
 import json
 import logging
-import socket
 import time
 from typing import TYPE_CHECKING, Any
 
 from meson_core.agents import Returned, Roster, Session, open_unix_link
 from meson_core.agents.messages import ENDS
-from meson_core.builtin.local.daemon import Daemon, default_python
-from meson_core.builtin.local.machine import capacity
+from meson_core.builtin.local.daemon import Daemon, command_of, directory_of, machine_of
 from meson_core.errors import BackendError
 from meson_core.ports import AttemptKey, Gone, Report, SchedulerCapabilities
-from meson_core.resources import CPUS, MEMORY, Offer
+from meson_core.resources import Offer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -40,8 +38,6 @@ _TRIES_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _MAX_PENDING = 50_000
 #: Refusals in a row after which nobody hopes any more.
 _MAX_REFUSALS = 3
-#: Name of the executor; its directory tells it from others.
-_EXECUTOR = "local"
 _SESSION_FILE = "session.json"
 
 
@@ -58,9 +54,9 @@ class LocalScheduler:
     def __init__(self, options: Options, setting: SchedulerSetting) -> None:
         self._options = options
         self._setting = setting
-        self._directory = options.directory or setting.directory / "executor"
-        self._machine = options.name or socket.gethostname()
-        self._daemon = Daemon(self._directory, self._command())
+        self._directory = directory_of(options, setting)
+        self._machine = machine_of(options)
+        self._daemon = Daemon(self._directory, command_of(options, setting))
         # One executor, so one cursor: its number is known before its name is.
         self._roster = Roster(max(setting.cursor.values(), default=0), _last_incarnation(self._directory))
         self._session: Session | None = None
@@ -347,20 +343,6 @@ class LocalScheduler:
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._closing.wait(), timeout=seconds)
-
-    def _command(self) -> list[str]:
-        options = self._options
-        found = capacity()
-        command = [str(options.python) if options.python is not None else default_python(), "-m", "meson_executor"]
-        command += ["--dir", str(self._directory), "--executor", _EXECUTOR, "--machine", self._machine]
-        command += ["--cpus", str(options.cpus if options.cpus is not None else found[CPUS])]
-        command += ["--memory", str(options.memory if options.memory is not None else int(found[MEMORY]))]
-        for name, amount in options.other.items():
-            command += ["--quantity", f"{name}={amount}"]
-        command += ["--logs", str(self._setting.directory / "logs"), "--artifacts", self._setting.artifacts_url]
-        if options.secrets is not None:
-            command += ["--secrets", str(options.secrets)]
-        return [*command, "--idle-exit-s", str(options.idle_exit_s)]
 
 
 def _merge(before: Sample | None, sample: Sample) -> Sample:

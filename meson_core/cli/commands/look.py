@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from meson_core.cli.options import json_option, run_argument
-from meson_core.cli.output import console, duration, moment, print_json, state_text, value_text
+from meson_core.cli.output import console, duration, headline, moment, print_json, state_text, value_text
 from meson_core.cli.project import Project, pass_project
 from meson_core.spec.states import ENDED, RunState, State
 
@@ -213,8 +213,6 @@ def _show_instances(
 
 
 def _note(each: StepInstance) -> str:
-    from meson_core.cli.failures import headline
-
     if each.failure is not None:
         return headline(each.failure)
     if each.outputs and ENDED[State[each.state]]:

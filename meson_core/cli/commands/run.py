@@ -37,6 +37,7 @@ def run(project: Project, target: str, params: dict[str, str], plain: bool, as_j
     from meson_core.spec import compile_plan
 
     workflow = _checked(project, target, params)
+    project.prepare()
     view = make_view(compile_plan(workflow), "run", as_json=as_json, plain=plain)
     client = project.client(create=True)
     code = client.bundle().digest

@@ -259,6 +259,7 @@ def _drive(
         return row.run_id
 
     began = time.time()
+    project.prepare()
     view = make_view(client.plan(row.run_id), command, as_json=as_json, plain=plain)
     view.know(client, row.run_id)
     view.start()
