@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meson_core.client.records import LogLine
+from meson_core.errors import StoreError
 from meson_executor.logs import LOGGER, MESON, STDERR, STDOUT, LineSplitter, LogReader, run_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
-    from pathlib import Path
 
     from meson_core.spec.plan import Instance, Plan
     from meson_core.store.store import Store
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 #: Seconds after which a follower looks for new output: those who write it tell nobody.
 _LOOK_S = 1.0
+_APART = "the logs are kept apart: the run, its states and its outputs are whole"
 _STREAMS = {STDOUT: "out", STDERR: "err", LOGGER: "log", MESON: "meson"}
 
 
@@ -41,8 +43,34 @@ def read_logs(
         nodes: only those of these steps; empty for all.
         instances: asked again and again while following: only those of these instances; None for all.
         follow: go on until the run has ended.
+
+    Raises:
+        StoreError: there are logs, and nothing in them can be read.
     """
-    reader = LogReader(run_folder(str(folder), run_id))
+    own = Path(run_folder(str(folder), run_id))
+    # Of some steps or instances alone, there may well be none.
+    expected = not nodes and instances is None
+    try:
+        for line in _read(LogReader(str(own)), store, run_id, plan, nodes=nodes, instances=instances, follow=follow):
+            expected = False
+            yield line
+        damaged = expected and any(path.stat().st_size for path in own.glob("*.log"))
+    except OSError as error:
+        raise StoreError(f"the logs in {error.filename or own} cannot be read: {error.strerror}", hint=_APART) from None
+    if damaged:
+        raise StoreError(f"the logs in {own} are damaged: nothing in them can be read", hint=_APART)
+
+
+def _read(
+    reader: LogReader,
+    store: Store,
+    run_id: str,
+    plan: Plan,
+    *,
+    nodes: Collection[int],
+    instances: Callable[[], Collection[Instance]] | None,
+    follow: bool,
+) -> Iterator[LogLine]:
     chosen = None if instances is None else _Chosen(reader, instances)
     splitter = LineSplitter()
     subscription = store.subscribe("log") if follow else None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 from meson_core.commands import Change
-from meson_core.errors import UnknownNameError
+from meson_core.errors import StoreError, UnknownNameError
 from meson_core.events import RunPaused
 from meson_core.spec.states import RunState, State
 from meson_executor.logs import LOGGER, MESON, STDERR, STDOUT, Logs
@@ -97,6 +98,22 @@ def test_the_end_of_what_an_attempt_has_written(client: Client, log: Log, writte
 
 def test_nothing_was_written(client: Client, log: Log) -> None:
     assert texts(client) == []
+
+
+def test_logs_that_cannot_be_read(client: Client, log: Log, folder: Path, written: Logs) -> None:
+    """That nothing was written would be wrong: the words of the steps are lost, and whoever reads must know."""
+    say(written, (TRAIN, 3), "lost\n")
+    run = folder / "logs" / "run1"
+    for path in run.iterdir():
+        path.write_bytes(b"\0" * 100)
+    with pytest.raises(StoreError, match=f"the logs in {run} are damaged: nothing in them can be read"):
+        texts(client)
+    assert texts(client, steps=["prepare"]) == []
+
+    shutil.rmtree(folder / "logs")
+    (folder / "logs").write_text("a file")
+    with pytest.raises(StoreError, match=f"the logs in {run} cannot be read: Not a directory"):
+        texts(client)
 
 
 def test_following_goes_on_until_the_run_has_ended(client: Client, log: Log, written: Logs) -> None:
