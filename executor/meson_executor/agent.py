@@ -196,6 +196,7 @@ class Agent:
         self._sessions.close()
         self._logs.close()
         self._putter.close()
+        self._limits.tidy()
         self._journal.flush()
         self._note(f"left: {self._leaving}")
 

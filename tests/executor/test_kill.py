@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.executor.client import ExecutorAt, Peer, alive, ended, key, order, program, python, shell
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 #: Says that it is there, and stays until it is ended.
 STAY = "echo $$ > $MESON_INPUT_told; exec sleep 1000"
@@ -341,3 +339,32 @@ def test_a_drain_finishes_what_runs(executor: ExecutorAt, peer: Peer, gate: Any)
     assert peer.message("bye")["reason"] == "drained"
     peer.gone()
     assert not (executor.directory / "socket").exists()
+
+
+@pytest.mark.slow
+def test_control_groups_do_not_pile_up(executor: ExecutorAt, project: Path, gate: Any) -> None:
+    """Neither of attempts that end, nor of an executor that is killed with attempts in them."""
+    told = gate("told")
+    (project / "steps.py").write_text("def f(): return 1\n")
+    peer = executor.peer()
+    limits: dict[str, Any] = {"limits": {"memory": 200_000_000}}
+    peer.order(
+        {"f": python(project, "f", outputs={"result": "int"}, **limits)}, *(order("f", node) for node in range(3))
+    )
+    for node in range(3):
+        assert peer.end(key(node))["f"] == "succeeded"
+    peer.order({"stay": shell(STAY, **limits)}, order("stay", 9, inputs={"told": str(told.path)}))
+    pid = int(told.line())
+    memory = Path(f"/proc/{pid}/cgroup").read_text()
+    executor.kill()
+    executor.start()
+    executor.peer()
+    groups = [line.rpartition(":")[2] for line in memory.splitlines() if "/meson-tested" in line]
+
+    places = [
+        mount
+        for mount in Path("/sys/fs/cgroup").glob("*")
+        if groups and (mount / groups[0].lstrip("/")).parent.exists()
+    ]
+    left = [found.name for mount in places for found in (mount / groups[0].lstrip("/")).parent.glob("meson-tested*")]
+    assert [name for name in left if name.rpartition("-")[0] == Path(groups[0]).name.rpartition("-")[0]] == []
