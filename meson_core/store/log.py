@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from meson_core.errors import NotFoundError
+from meson_core.errors import NotFoundError, StoreCorruptError
 from meson_core.events import decode_frame
 from meson_core.store import schema
 from meson_core.store.outline import Outline
@@ -38,13 +38,34 @@ def events_after(connection: Connection, number: int, seq: int, limit: int | Non
 
 
 def load(connection: Connection, number: int) -> tuple[bytes | None, int, list[AnyEvent]]:
-    """What a run's engine is restored from: its latest snapshot, where that stands, and the events since."""
+    """What a run's engine is restored from: its latest snapshot, where that stands, and the events since.
+
+    Raises:
+        StoreCorruptError: some of these events are missing; a run that went on without them would be another one.
+    """
     snapshots, frames = schema.snapshots.c, schema.frames.c
     row = connection.execute(select(snapshots.seq, snapshots.body).where(snapshots.run == number)).first()
     seq, snapshot = (0, None) if row is None else (row.seq, row.body)
-    statement = select(frames.body).where(frames.run == number, frames.last_seq > seq).order_by(frames.last_seq)
+    columns = select(frames.first_seq, frames.last_seq, frames.body)
+    statement = columns.where(frames.run == number, frames.last_seq > seq).order_by(frames.last_seq)
+    events: list[AnyEvent] = []
+    reached = seq
     # A snapshot is written with its frame, so no frame lies across it.
-    return snapshot, seq, [event for (body,) in connection.execute(statement) for event in decode_frame(body)]
+    for first, last, body in connection.execute(statement):
+        found = decode_frame(body)
+        if first != reached + 1 or len(found) != last - first + 1:
+            raise _incomplete(f"after event {reached} come events {first} to {last}, {len(found)} of them")
+        events += found
+        reached = last
+    recorded = connection.execute(select(schema.runs.c.seq).where(schema.runs.c.number == number)).scalar_one()
+    if reached != recorded:
+        raise _incomplete(f"it ends with event {reached}, and should with {recorded}")
+    return snapshot, seq, events
+
+
+def _incomplete(told: str) -> StoreCorruptError:
+    hint = "`mesonctl db check` examines the whole store; restore it from a backup"
+    return StoreCorruptError(f"the log of the run is not whole: {told}", hint=hint)
 
 
 def unfinished(connection: Connection, cell: str) -> list[str]:

@@ -165,6 +165,23 @@ def test_damage_far_inside_is_noticed_when_it_is_met(tmp_path: Path) -> None:
             assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("frame", "told"),
+    [("min(position)", "after event 0 come events"), ("max(position)", "it ends with event ")],
+    ids=["first", "last"],
+)
+def test_a_log_with_a_gap_is_not_replayed(tmp_path: Path, frame: str, told: str) -> None:
+    """The run would go on from a state that it never had, or fall over a fact that it cannot understand."""
+    path = filled(tmp_path)
+    connection = sqlite3.connect(path)
+    connection.execute(f"delete from frames where position = (select {frame} from frames)")
+    connection.commit()
+    connection.close()
+
+    with open_store(tmp_path) as store, pytest.raises(StoreCorruptError, match=f"is not whole: {told}"):
+        store.load("run1")
+
+
 def test_a_text_that_has_changed_is_noticed(tmp_path: Path) -> None:
     """Pages have no checksums: a flipped bit in an event is still a sound database."""
     path = filled(tmp_path, count=2)
