@@ -15,6 +15,7 @@ from meson_core.graph.marks import SIGNS
 from meson_core.spec.states import STATES, RunState, State
 
 if TYPE_CHECKING:
+    from meson_core.cli.news import Item
     from meson_core.client import Client, RunTree
     from meson_core.spec.plan import Plan
 
@@ -75,7 +76,7 @@ class Live:
                 self._latest = found
                 self._nodes = {node.node: node for node in found.nodes}
                 items = self._watched.news.take(found, last=last)
-                lasting = [line for item in items if item.sort in _LASTING for line in (item.line, *item.more)]
+                lasting = [line for item in items if item.sort in _LASTING for line in _apart(item)]
                 if lasting:
                     self._screen.print_above(lasting)
         self._paint()
@@ -113,6 +114,11 @@ class Live:
     def _give_up(self, error: Exception) -> None:
         self._screen.close(clear=False)
         console().print(broken(error), style="red")
+
+
+def _apart(item: Item) -> list[Text]:
+    """An item as lines, with an empty one behind what has several."""
+    return [item.line, *item.more, Text()] if item.more else [item.line]
 
 
 def _unknown(plan: Plan, number: int) -> TreeNode:

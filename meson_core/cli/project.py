@@ -156,18 +156,12 @@ class Project:
         Raises:
             NotFoundError: nothing was ever run there.
         """
-        import getpass
-
-        from meson_core.client import Client
-        from meson_core.store import open_store
+        from meson_core.client.client import open_client
 
         # All that will be needed is imported by now, and stays: collections need not look at it again.
         gc.freeze()
         gc.enable()
-        settings = self.settings
-        store = open_store(settings.store_location, create=create, read_only=read_only)
-        self._open.callback(store.close)
-        return Client(store, settings.directory, cell=settings.cell, by=settings.owner or getpass.getuser())
+        return self._open.enter_context(open_client(self.settings, create=create, read_only=read_only))
 
     def command(self, *words: str) -> str:
         """A command line that means the same project when it is typed here, for hints."""

@@ -60,9 +60,12 @@ def summarise(
     if as_json:
         print_json(report(client, row, tree, following))
     else:
+        lines = [*amiss(client, row, tree), *results(row), *commands(following), *_others(project, client, row)]
+        if view.shows_end and lines:
+            console().print()
         if not (view.shows_end and row.state.ended):
             console().print(_head(row, tree, left, began), soft_wrap=True)
-        for line in [*amiss(client, row, tree), *results(row), *commands(following), *_others(project, client, row)]:
+        for line in lines:
             console().print(line, soft_wrap=True)
     return _EXIT.get(row.state, ExitCode.left_running)
 

@@ -177,7 +177,9 @@ def texts(lines: Sequence[Line | Folded], nodes: Mapping[int, TreeNode], width: 
         nodes: node number → what is known of it.
         width: of the terminal, in characters.
     """
-    names = [cell_len(line.indent + line.label) + 2 for line in lines if isinstance(line, Line)]
+    names = [
+        cell_len(line.indent + line.label) + 2 for line in lines if isinstance(line, Line) and line.node is not None
+    ]
     column = min(max(names, default=0), _WIDEST, width // 2)
     return [_folded(line, nodes) if isinstance(line, Folded) else _text(line, nodes, column, width) for line in lines]
 
@@ -208,7 +210,11 @@ def _text(line: Line, nodes: Mapping[int, TreeNode], column: int, width: int) ->
         text.append(f"  {total} times", style="dim")
     elif view.kind == "step" and view.fraction and not ENDED[state]:
         text.append("  ").append_text(_progress(view.fraction)).append(f" {view.fraction:4.0%}")
-    if state is State.waiting or (not ENDED[state] and not view.took_s):
+    if line.looped and total > 1:
+        # From the first iteration to the last is not how long it takes.
+        if view.mean_s is not None:
+            text.append(f"  {duration(view.mean_s)} each", style="dim")
+    elif state is State.waiting or (not ENDED[state] and not view.took_s):
         text.append(f"  {line.detail}", style="dim")
     elif view.took_s is not None and total == view.count(*_ENDED):
         text.append(f"  {duration(view.took_s)}", style="dim")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 
     from meson_core.client.records import Attempt, LogLine, RunTree, StepInstance, Why
+    from meson_core.settings import Settings
     from meson_core.spec.plan import Instance, Plan
     from meson_core.spec.states import RunState
     from meson_core.store.records import EmittedRow, LinkRow, LogRow, RunRow
@@ -58,7 +59,11 @@ def connect(project: str | os.PathLike[str] = ".", *, create: bool = False, read
         SettingsError: its settings are not right.
         StoreError: its store cannot be opened.
     """
-    settings = read_settings(find_root(Path(project)), os.environ)
+    return open_client(read_settings(find_root(Path(project)), os.environ), create=create, read_only=read_only)
+
+
+def open_client(settings: Settings, *, create: bool = False, read_only: bool = False) -> Client:
+    """The same for settings that have been read already."""
     store = open_store(settings.store_location, create=create, read_only=read_only)
     return Client(store, settings.directory, cell=settings.cell, by=settings.owner or _user())
 

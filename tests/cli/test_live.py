@@ -60,6 +60,7 @@ def test_the_tree_stays_when_the_run_has_ended(project: Project) -> None:
         "├─ ✗ each_region  1 of 4 items failed",
         "│  └─ ✗ train     ████████████████████ 4/4  1 failed  attempt 1 failed: ValueError: no…",
         "└─ ↯ select       each_region failed",
+        "",
         "  train  1 failed: ValueError: no ratings in region 2 (train[2])",
         "  select  upstream failed",
         "  the logs of what failed:           mesonctl logs … --failed",

@@ -105,10 +105,10 @@ def test_iterations_are_no_progress_of_their_own() -> None:
     plan = compile_plan(check(build(workflow("again", repeat(body, until=body.output["good"], max_iterations=5)))))
     counts = [0] * len(State)
     counts[State.succeeded], counts[State.running] = 2, 1
-    nodes = {1: TreeNode(1, "fit", "step", 0, tuple(counts), None, None, 4.0, None, "")}
+    nodes = {1: TreeNode(1, "fit", "step", 0, tuple(counts), None, None, 9.0, 4.0, "")}
     lines = trees.texts(trees.outline(plan), nodes, 100)
 
-    assert lines[1].plain == "   └─ ● fit  3 times  4.0 s"
+    assert lines[1].plain == "   └─ ● fit  3 times  4.0 s each"
 
 
 @pytest.mark.parametrize("note", ["x" * 300, "\x1b[2Jcleared", "größer als 10 \N{CJK UNIFIED IDEOGRAPH-9AD8}" * 20])
