@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meson_core.spec.check import check
-from meson_core.spec.model import ForEach, Repeat, Step, Subworkflow
+from meson_core.spec.model import Constant, ForEach, Repeat, Step, Subworkflow
 from tests.crash.faults import Fault, inflict, plan_faults
 from tests.crash.judging import judge
-from tests.crash.services import Person, Services, open_services
+from tests.crash.services import BLIND, Person, Services, open_services
 from tests.crash.yard import Yard
 from tests.strategies import Style, random_workflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from meson_core.spec.model import Node, Workflow
+    from meson_core.spec.model import Constant, Node, Workflow
 
 STYLE = Style(
     depth=4,
@@ -107,6 +107,9 @@ def for_machines_that_fail(rng: random.Random, services: Services) -> Callable[[
         if rng.randrange(3) == 0:
             kind = rng.choice(sorted(services.sockets))
             update |= {"kind": kind, "options": {"socket": services.sockets[kind]}}
+            if kind == BLIND:
+                # A person who settles a job that failed decides whether it was worth a retry; the reference cannot know.
+                update["inputs"] = {**step.inputs, "fails": Constant(value=0)}
         return step.model_copy(update=update)
 
     return change
