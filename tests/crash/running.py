@@ -19,7 +19,7 @@ from tests.strategies import Style, random_workflow
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from meson_core.spec.model import Constant, Node, Workflow
+    from meson_core.spec.model import Node, Workflow
 
 STYLE = Style(
     depth=4,
