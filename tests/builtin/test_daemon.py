@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from meson_core.builtin.local.daemon import Daemon
+from meson_core.builtin.local import Options
+from meson_core.builtin.local.daemon import Daemon, command_of, directory_of, start_early
 from meson_core.errors import BackendError
+from meson_core.ports import SchedulerSetting
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,3 +29,17 @@ def test_an_executor_that_cannot_be_started_says_why(tmp_path: Path) -> None:
         start(tmp_path, "raise SystemExit('no room')")
 
     assert not caught.value.retryable
+
+
+@pytest.mark.slow
+def test_an_executor_that_was_started_early_is_the_one_that_is_waited_for(tmp_path: Path) -> None:
+    """And where one is there already, an early one just leaves."""
+    options = Options(cpus=1, idle_exit_s=0.2)
+    setting = SchedulerSetting("cell", 0, tmp_path / ".meson", f"file://{tmp_path}", {})
+    started = []
+    for _ in range(2):
+        start_early(options, setting)
+        start_early(options, setting)
+        started.append(Daemon(directory_of(options, setting), command_of(options, setting)).start())
+
+    assert started == [True, False]

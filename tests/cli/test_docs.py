@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
@@ -65,6 +65,15 @@ def _pattern(says: str) -> re.Pattern[str]:
         for line in _plain(says).splitlines()
     ]
     return re.compile("".join(lines))
+
+
+def test_the_readmes_example_is_a_workflow() -> None:
+    blocks = _BLOCK.findall((DOCS.parent / "README.md").read_text(encoding="utf-8"))
+    (code,) = [text for kind, text in blocks if kind == "python"]
+    namespace: dict[str, Any] = {"__name__": "readme"}
+    exec(compile(code, "README.md", "exec"), namespace)
+
+    assert namespace["wf"].name == "training"
 
 
 @pytest.mark.slow

@@ -141,6 +141,19 @@ def test_a_run_is_named_by_what_is_there(ended: Project) -> None:
     )
 
 
+def test_the_shell_completes_runs(ended: Project) -> None:
+    run = ended.mesonctl("runs", "--json").json[0]["run_id"]
+    completed = ended.mesonctl(
+        env={"_MESONCTL_COMPLETE": "bash_complete", "COMP_WORDS": f"mesonctl show {run[:2]}", "COMP_CWORD": "2"}
+    )
+    elsewhere = ended.mesonctl(
+        env={"_MESONCTL_COMPLETE": "bash_complete", "COMP_WORDS": "mesonctl --project / show l", "COMP_CWORD": "4"}
+    )
+
+    assert completed.out == f"plain,{run}\n"
+    assert (elsewhere.out.strip(), elsewhere.err) == ("", "")
+
+
 def test_a_store_is_examined(ended: Project, tmp_path: Path) -> None:
     done = ended.mesonctl("db", "check", "--json")
     same = ended.mesonctl("db", "upgrade")

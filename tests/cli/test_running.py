@@ -105,13 +105,14 @@ def test_only_what_failed_is_done_again_with_mended_code(project: Project) -> No
     assert [each["attempt"] for each in shown] == [1, 1, 3, 1]
 
 
-def test_the_projects_files_are_kept_as_they_were(project: Project) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_projects_files_are_kept_as_they_were(project: Project, number: signal.Signals) -> None:
     """A run that is interrupted goes on with the code that it began with."""
     gate = project.folder / "gate"
     project.write("flow.yaml", WAITING % gate)
     running = project.start("run", "flow.yaml")
     running.wait_for("wait  started")
-    running.signal(signal.SIGINT)
+    running.signal(number)
     running.wait_for("nothing new starts, what runs finishes; Ctrl-C again cancels the run")
     project.write("flow.yaml", "name: something_else\nbody: {other: {kind: shell, script: 'true'}}\n")
     gate.touch()
