@@ -232,3 +232,12 @@ def test_what_to_do_next_names_the_project_when_it_is_another_one(project: Proje
 
     assert done.code == 1
     assert f"mesonctl --project inner retry {run} --failed\n" in done.out
+
+
+def test_what_a_workflows_file_has_imported_is_cleaned_up_at_the_end(project: Project) -> None:
+    """Some libraries complain on standard error when their objects are not collected before the interpreter ends."""
+    held = "\nimport os\nclass Held:\n    def __del__(self):\n        os.write(2, b'collected')\nheld = Held()\nheld.itself = held\n"
+    project.write("flow.py", GREET + held)
+    done = project.mesonctl("run", "flow.py", "--json")
+
+    assert (done.code, done.err) == (0, "collected")
