@@ -87,6 +87,9 @@ class Agent:
         self._state = state
         self._journal = journal
         self._notes = notes
+        #: What nobody was told yet.
+        self._fresh_notes: list[str] = []
+        self._serving = False
         self._began = time.time()
         self._leaving: str | None = None
         self._lonely_since: float | None = time.monotonic()
@@ -94,9 +97,9 @@ class Agent:
         directory = options.directory
         loop = self._loop = Loop()
         self._sweeper = Sweeper(loop, mark)
-        self._logs = Logs(options.logs, "%s.%d" % (options.executor, state.incarnation), self._note)
+        self._logs = Logs(options.logs, "%s.%d" % (options.executor, state.incarnation), self._tell)
         self._spool = Spool(os.path.join(directory, "spool"))
-        self._facts = Facts(self._spool, self, self._forget, self._note)
+        self._facts = Facts(self._spool, self, self._forget, self._tell)
         self._executor = Executor(loop, self._facts, options.totals, self._on_idle)
         ended, damaged = self._facts.restore()
         self._executor.inherit(ended)
@@ -185,6 +188,7 @@ class Agent:
         self._loop.after(protocol.HEARTBEAT_S, self._beat)
         self._loop.after(_TIDY_S, self._tidy)
         self._wait_alone()
+        self._serving = True
         self._note("incarnation %d is ready, pid %d" % (self._state.incarnation, os.getpid()))
         self._loop.run()
         os.unlink(os.path.join(self._options.directory, protocol.SOCKET))
@@ -331,7 +335,10 @@ class Agent:
         for runner in self._executor.runners.values():
             items.extend(runner.samples())
         if self._sessions.open and not self._sessions.crowded:
-            self._sessions.send({"t": "samples", "at": time.time(), "items": items})
+            fields: Message = {"t": "samples", "at": time.time(), "items": items}
+            if self._fresh_notes:
+                fields["notes"], self._fresh_notes = self._fresh_notes, []
+            self._sessions.send(fields)
 
     def _tidy(self) -> None:
         self._loop.after(_TIDY_S, self._tidy)
@@ -373,6 +380,16 @@ class Agent:
 
     def _forget(self, key: protocol.Key) -> None:
         self._executor.acknowledged(key)
+
+    def _tell(self, text: str) -> None:
+        """Something that people should know of, who do not read the executor's own log.
+
+        It goes out at once, so that a run which ends with this turn does not end before it is told.
+        """
+        self._note(text)
+        self._fresh_notes.append(text)
+        if self._serving:
+            self._beat_now()
 
     def _note(self, text: str) -> None:
         """A line in the executor's own log."""

@@ -28,8 +28,9 @@ Up (executor to orchestrator):
                                               `notes` (texts) tell what was found damaged on disk
     facts    seq, facts: [Fact]               `seq` is the number of the first one; numbers go on over incarnations, and
                                               leave a gap only where the spool was damaged
-    samples  at, items: [[key, fraction | null, message | null]]   at least every `HEARTBEAT_S`, also when empty: the
-                                              heartbeat of the executor and of all attempts that it named as running
+    samples  at, items: [[key, fraction | null, message | null]], notes   at least every `HEARTBEAT_S`, also when empty:
+                                              the heartbeat of the executor and of all attempts that it named as running;
+                                              `notes` (texts, may be missing) tell what cannot be written any more
     answer   id, ... | id, error              `error` (text) where the question makes no sense
     refused  reason                           the hello or order came from an older epoch, another cell or another protocol
                                               version, or could not be read; the session ends

@@ -158,10 +158,17 @@ class Facts(msgspec.Struct, frozen=True, tag_field="t", tag="facts"):
 
 
 class Samples(msgspec.Struct, frozen=True, tag_field="t", tag="samples"):
-    """The heartbeat, with the latest fraction and message of attempts that had news."""
+    """The heartbeat, with the latest fraction and message of attempts that had news.
+
+    Args:
+        at: when, by the machine's clock.
+        items: of which attempt, its fraction and its message.
+        notes: what the executor cannot write any more, for people.
+    """
 
     at: float
     items: list[tuple[Key, float | None, str | None]]
+    notes: list[str] = []
 
 
 class Answer(msgspec.Struct, frozen=True, tag_field="t", tag="answer"):

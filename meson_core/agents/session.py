@@ -163,6 +163,7 @@ class Session:
                     found.samples.extend(
                         Sample(AttemptKey(*key), at, fraction, text) for key, fraction, text in message.items
                     )
+                    found.notes.extend(message.notes)
             else:
                 self._rare(message, line, found)
         return found

@@ -149,6 +149,15 @@ def test_an_executor_whose_spool_was_deleted_begins_again() -> None:
     assert "the log has 900" in found.notes[0]
 
 
+def test_a_heartbeat_may_carry_notes_for_people() -> None:
+    talk = opened()
+    told = "logs cannot be written and are dropped: no space"
+
+    found = talk.receive([line(t="samples", at=1.0, items=[], notes=[told])], 1.0)
+
+    assert [told] == found.notes
+
+
 def test_facts_before_the_welcome_are_left_for_later() -> None:
     """They belong to an earlier hello, and come again."""
     talk = opened()

@@ -48,6 +48,7 @@ class Peer:
         self.acknowledge = acknowledge
         self.facts: list[tuple[int, Fact]] = []
         self.samples: list[list[Any]] = []
+        self.notes: list[str] = []
         self.beats: list[float] = []
         self.other: list[dict[str, Any]] = []
         self._lines = protocol.LineBuffer()
@@ -142,6 +143,7 @@ class Peer:
         elif message["t"] == "samples":
             self.beats.append(message["at"])
             self.samples.extend(message["items"])
+            self.notes.extend(message.get("notes", ()))
         else:
             self.other.append(message)
 

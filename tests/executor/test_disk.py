@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -93,6 +94,22 @@ def test_an_executor_with_a_full_disk(make_executor: Any) -> None:
     said = executor.said()
     assert "the spool cannot be" in said
     assert "logs cannot be written and are dropped" in said
+
+
+@pytest.mark.slow
+def test_people_are_told_that_logs_are_dropped(make_executor: Any) -> None:
+    """Before the end of the attempt that wrote them: who looks at it must not take it for silent."""
+    executor = make_executor().start()
+    logs = executor.folder / "logs"
+    peer = executor.peer()
+    shutil.rmtree(logs, ignore_errors=True)
+    logs.write_text("a file")
+    peer.order({"loud": shell("echo hello")}, order("loud"))
+    assert peer.end(key())["f"] == "succeeded"
+
+    (told,) = peer.notes
+    assert told.startswith("logs cannot be written and are dropped: ")
+    assert told.endswith(f"Not a directory: {str(logs / 'run')!r}")
 
 
 def test_without_a_session_facts_go_to_the_disk_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
