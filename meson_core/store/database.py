@@ -83,7 +83,7 @@ class Database:
         try:
             with self.reader.connect() as connection:
                 yield connection
-        except DBAPIError as error:
+        except (DBAPIError, self._driver_error) as error:  # the driver's own comes from what is said on connecting
             raise self.dialect.explain(error) from error
         except msgspec.DecodeError as error:
             # The database keeps pages together; it does not know that a text in one of them has changed.
