@@ -141,13 +141,19 @@ def _daemonise(options: Options) -> int:
     return _serve(options, tell)
 
 
+def _why(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return f"{type(error).__name__}: {error}"
+
+
 def _serve(options: Options, tell: int | None) -> NoReturn:
     try:
         agent = _prepare(options)
     except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits for us is to hear of it
         traceback.print_exc()
         if tell is not None:
-            os.write(tell, ("the executor did not start: %s\n" % error).encode())
+            os.write(tell, f"{_why(error)}\n".encode())
         os._exit(FAILED)
     if tell is not None:
         os.write(tell, b"ready")

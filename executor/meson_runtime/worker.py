@@ -366,7 +366,10 @@ def main() -> None:
     try:
         os.chdir(project)
     except OSError as error:
-        sys.exit("the code bundle is not there: %s" % error)
+        sys.exit(
+            "the code that the run is pinned to is not there (%s: %s); retry it with --code current"
+            % (project, error.strerror)
+        )
     _hide_archive()
     orders, stream, board, out, err = (int(text) for text in sys.argv[1:6])
     sys.argv[:] = [""]

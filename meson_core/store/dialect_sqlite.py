@@ -74,6 +74,8 @@ class SqliteDialect:
                     f"{self.place} cannot be created: {why}",
                     hint=f"make {self.path.parent} a folder that you can write to, or choose another project folder",
                 ) from None
+            except sqlite3.Error as error:
+                raise self.explain(error) from error
             return
         sqlite_file.inspect(self.path)
         if read_only:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from meson_core.events import AnyEvent
 
+_EXAMINE = "`mesonctl db check` examines the whole store; what is missing can only come from a backup"
+
 
 def events_after(connection: Connection, number: int, seq: int, limit: int | None = None) -> list[LogRow]:
     """The events of a run with a higher sequence number than `seq`, oldest first, at most `limit` of them."""
@@ -64,8 +66,7 @@ def load(connection: Connection, number: int) -> tuple[bytes | None, int, list[A
 
 
 def _incomplete(told: str) -> StoreCorruptError:
-    hint = "`mesonctl db check` examines the whole store; restore it from a backup"
-    return StoreCorruptError(f"the log of the run is not whole: {told}", hint=hint)
+    return StoreCorruptError(f"the log of the run is not whole: {told}", hint=_EXAMINE)
 
 
 def unfinished(connection: Connection, cell: str) -> list[str]:
@@ -93,7 +94,7 @@ def definition(connection: Connection, digest: str) -> bytes:
     table = schema.definitions.c
     body: bytes | None = connection.execute(select(table.body).where(table.digest == digest)).scalar()
     if body is None:
-        raise NotFoundError(f"there is no workflow version {digest} in this store")
+        raise NotFoundError(f"there is no workflow version {digest} in this store", hint=_EXAMINE)
     return body
 
 
@@ -106,7 +107,7 @@ def outline(connection: Connection, digest: str) -> Outline:
     table = schema.definitions.c
     found = connection.execute(select(table.outline).where(table.digest == digest)).scalar()
     if found is None:
-        raise NotFoundError(f"there is no workflow version {digest} in this store")
+        raise NotFoundError(f"there is no workflow version {digest} in this store", hint=_EXAMINE)
     return Outline.from_json(found)
 
 

@@ -334,7 +334,7 @@ def test_a_start_that_fails_is_told(tmp_path: Path) -> None:
     )
 
     assert done.returncode == 1
-    assert done.stderr.startswith("the executor did not start: [Errno 21] Is a directory: ")
+    assert done.stderr.endswith(": Is a directory\n")
 
 
 @pytest.mark.slow

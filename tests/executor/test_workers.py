@@ -187,7 +187,7 @@ def test_a_missing_bundle(peer: Peer, tmp_path: Path) -> None:
     end = peer.end(key(1))
 
     assert (end["cause"], end["failure"]["reason"]) == ("platform", "launch")
-    assert "the code bundle is not there" in end["failure"]["message"]
+    assert "the code that the run is pinned to is not there" in end["failure"]["message"]
 
 
 @pytest.mark.slow

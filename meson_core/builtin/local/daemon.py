@@ -106,6 +106,8 @@ class Daemon:
         try:
             process = _early.pop(self._directory, None) or _spawn(self._directory, self._command)
             _, complaint = process.communicate()
+        except (FileExistsError, NotADirectoryError):
+            said = "that is not a folder"
         except OSError as error:
             said = f"{error.filename or self._command[0]}: {error.strerror}"
         else:
