@@ -50,11 +50,12 @@ def replace(stage: Stage, files: dict[str, str]) -> None:
 
 
 def flip(stage: Stage, name: str) -> None:
-    """One bit in the middle of a file is another one."""
+    """One bit in the second line of a file is another one."""
     path = stage.folder / name
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
+    lines = path.read_bytes().split(b"\n")
+    second = bytearray(lines[1])
+    second[len(second) // 2] ^= 1
+    path.write_bytes(b"\n".join([lines[0], bytes(second), *lines[2:]]))
 
 
 def tear(stage: Stage, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -88,7 +89,11 @@ def _interrupt(stage: Stage, between: Callable[[], None]) -> None:
 
 
 def _at_work(stage: Stage) -> bool:
-    return any(b'["AttemptStarted"' in events and b",[1]," in events for _, events in stage.recorded() or ())
+    return any(
+        event[0] == "AttemptStarted" and event[2] == [1]
+        for _, events in stage.recorded() or ()
+        for event in json.loads(events)
+    )
 
 
 def _until(condition: Callable[[], bool], what: str) -> None:
