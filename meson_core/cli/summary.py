@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from meson_core.cli.driving import Left
     from meson_core.cli.project import Project
     from meson_core.cli.viewing import View
-    from meson_core.client import Client, RunTree
+    from meson_core.client import Client, RunTree, TreeNode
     from meson_core.store.records import RunRow
 
 #: Failures that are named.
@@ -150,13 +150,19 @@ def _others(project: Project, client: Client, row: RunRow) -> list[Text]:
 
 
 def amiss(client: Client, row: RunRow, tree: RunTree) -> list[Text]:
-    """A line for each step that has not gone well."""
+    """A line for each step that has not gone well, and for each composite that has failed by itself."""
     from rich.text import Text
 
     found = []
     plan = client.plan(row.run_id)
+    timeout_s = plan.workflow.timeout_s
+    if row.state is RunState.failed and timeout_s and not any(node.counts[State.failed] for node in tree.nodes):
+        found.append(Text(f"  it took longer than its timeout of {duration(timeout_s)}"))
     for node in tree.nodes:
         if node.kind != "step":
+            why = _own_failure(client, row, node)
+            if why:
+                found.append(Text("  ").append(node.name, style="bold").append(f"  failed: {why}"))
             continue
         bad = ", ".join(f"{node.counts[state]:,} {state.label}" for state in _BAD if node.counts[state])
         if not bad:
@@ -170,6 +176,13 @@ def amiss(client: Client, row: RunRow, tree: RunTree) -> list[Text]:
     if len(found) > _SHOWN:
         found[_SHOWN:] = [Text(f"  and {len(found) - _SHOWN} more steps", style="dim")]
     return found
+
+
+def _own_failure(client: Client, row: RunRow, node: TreeNode) -> str:
+    """Why a composite has failed, when it was not for what is inside: its items or condition cannot be evaluated."""
+    if not node.counts[State.failed]:
+        return ""
+    return client.instances(row.run_id, step=node.name, states=(State.failed,), limit=1)[0].why
 
 
 def results(row: RunRow) -> list[Text]:
