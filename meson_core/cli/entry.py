@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -38,6 +39,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
+class _ReaderGoneError(Exception):
+    """Whoever read our output has seen enough: `mesonctl runs | head`. To click that would be a failure."""
+
+
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are called; those of plugins are ordinary click commands."""
 
@@ -53,6 +58,13 @@ class LazyGroup(click.Group):
         command = getattr(module, cmd_name)
         assert isinstance(command, click.Command)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does it, but for readers who leave."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as gone:
+            raise _ReaderGoneError from gone
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list in `--help`, from the table above."""
@@ -109,8 +121,8 @@ def run_command_line(argv: list[str] | None = None) -> int:
         return ExitCode.usage
     except (click.Abort, KeyboardInterrupt):
         return ExitCode.interrupted
-    except BrokenPipeError:
-        # The reader of our output has gone (`mesonctl runs | head`); the interpreter must not try to flush.
+    except _ReaderGoneError:
+        # The interpreter must not try to flush what nobody reads.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.ok
     except MesonError as error:

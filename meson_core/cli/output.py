@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import time
 from functools import cache
@@ -32,8 +33,13 @@ def console() -> Console:
     """The terminal, or whatever standard output is."""
     from rich.console import Console
 
+    class Terminal(Console):
+        def on_broken_pipe(self) -> None:
+            # The entry says what that means for the exit code; rich would end the process with 1.
+            raise BrokenPipeError(errno.EPIPE, "the reader has gone")
+
     # Names of instances have brackets, and what steps say may have anything: nothing of it is markup.
-    return Console(highlight=False, markup=False, emoji=False, soft_wrap=not sys.stdout.isatty())
+    return Terminal(highlight=False, markup=False, emoji=False, soft_wrap=not sys.stdout.isatty())
 
 
 def print_json(value: Any) -> None:

@@ -37,8 +37,6 @@ class Project:
     def close(self) -> None:
         """Close what was opened."""
         self._open.close()
-        # What a workflow's file has imported may want to be collected at the end, and complain when it is not.
-        gc.unfreeze()
 
     def load(self, target: str) -> Loaded:
         """Read the workflow that a command line names; from then on its project is the one that is meant."""

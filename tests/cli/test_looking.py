@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sqlite3
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.command import Project
+from tests.cli.command import DEADLINE_S, MESONCTL, Project, environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -178,3 +180,17 @@ def test_a_gap_in_a_log_is_found(ended: Project, tmp_path: Path) -> None:
 
     assert done.code == 6
     assert re.search(r"the log of run \w+ is damaged: its log ends with event \d+, and should with \d+\n", done.err)
+
+
+def test_a_reader_who_has_seen_enough_is_no_failure(ended: Project) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {shlex.join(MESONCTL)} show last --failed | head -c 1"],
+        cwd=ended.folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "i", "")
