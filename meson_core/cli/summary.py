@@ -160,7 +160,7 @@ def amiss(client: Client, row: RunRow, tree: RunTree) -> list[Text]:
         found.append(Text(f"  it took longer than its timeout of {duration(timeout_s)}"))
     for node in tree.nodes:
         if node.kind != "step":
-            why = _own_failure(client, row, node)
+            why = _own_failure(client, row, tree, node)
             if why:
                 found.append(Text("  ").append(node.name, style="bold").append(f"  failed: {why}"))
             continue
@@ -178,9 +178,11 @@ def amiss(client: Client, row: RunRow, tree: RunTree) -> list[Text]:
     return found
 
 
-def _own_failure(client: Client, row: RunRow, node: TreeNode) -> str:
+def _own_failure(client: Client, row: RunRow, tree: RunTree, node: TreeNode) -> str:
     """Why a composite has failed, when it was not for what is inside: its items or condition cannot be evaluated."""
-    if not node.counts[State.failed]:
+    if not node.counts[State.failed] or any(
+        each.counts[State.failed] for each in tree.nodes if each.owner == node.node
+    ):
         return ""
     return client.instances(row.run_id, step=node.name, states=(State.failed,), limit=1)[0].why
 
