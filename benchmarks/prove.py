@@ -123,7 +123,7 @@ def commits(_quick: bool) -> Shown:
 
 def bad_input(_quick: bool) -> Shown:
     """Every message of the table, word for word."""
-    return _tests("tests/badinput/bad_input_table.py")
+    return _tests("tests/badinput")
 
 
 def pages(_quick: bool) -> Shown:
@@ -160,11 +160,7 @@ PROOFS: dict[str, tuple[str, str, Callable[[bool], Shown]]] = {
     "coverage": ("branch coverage of the pure parts is at least 98 %", "make cover", coverage),
     "crashes": ("whatever is killed, the run ends as it would have", "python -m tests.crash --runs 300", crashes),
     "commits": ("a failing commit launches nothing", "pytest tests/orchestrator -k failing_commit", commits),
-    "bad_input": (
-        "bad input gets an exact message and loses nothing",
-        "pytest tests/badinput/bad_input_table.py",
-        bad_input,
-    ),
+    "bad_input": ("bad input gets an exact message and loses nothing", "pytest tests/badinput", bad_input),
     "pages": ("every example in the documentation runs", "pytest tests/cli/test_docs.py …", pages),
     "benchmarks": ("the budgets are kept; 20,000 with 1 % failing", "make bench", benchmarks),
 }

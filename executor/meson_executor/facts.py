@@ -62,6 +62,8 @@ class Facts:
         self._fresh = 0
         #: Number of the last fact.
         self.last = 0
+        #: Whether people were told that the spool cannot be written; once is enough until it works again.
+        self._told = False
 
     def restore(self) -> tuple[list[Key], list[str]]:
         """Take over what an earlier incarnation left: the keys of the attempts that ended, and what was damaged."""
@@ -153,13 +155,19 @@ class Facts:
         try:
             self._spool.append(self.last - count + 1, body)
         except OSError as error:
-            self._note(f"the spool cannot be written: {error}; facts are kept in memory alone")
+            self._fail(error)
 
     def _rewrite(self, sync: bool) -> None:
         try:
             self._spool.rewrite(self.last + 1, _runs(self._kept), sync)
+            self._told = False
         except OSError as error:
-            self._note(f"the spool cannot be rewritten: {error}; facts are kept in memory alone")
+            self._fail(error)
+
+    def _fail(self, error: OSError) -> None:
+        if not self._told:
+            self._told = True
+            self._note(f"the spool cannot be written: {error}; facts are kept in memory alone until it can")
 
     def _sync(self) -> None:
         try:

@@ -31,6 +31,15 @@ WORKER_VARIABLE = "MESON_WORKER"
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PATIENCE_MS = 50
+#: How often to look at a process whose environment cannot be true, and the pause between two looks.
+_LOOKS = 20
+_LOOK_AGAIN_S = 0.0005
+#: States of processes that have ended.
+_ENDED = (b"Z", b"X")
+#: Of the fields of `/proc/<pid>/stat` behind the name; see proc(5): flags, env_start, env_end.
+_KERNEL_THREAD = 0x00200000
+_ENVIRONMENT_BEGINS = 47
+_ENVIRONMENT_ENDS = 48
 
 
 class Found(NamedTuple):
@@ -59,24 +68,45 @@ def processes(environments: bool = True) -> Iterator[Found]:
                 yield found
 
 
+def _stat(pid: int) -> list[bytes]:
+    """The fields of a process behind its name, which may hold anything."""
+    with open("/proc/%d/stat" % pid, "rb") as file:
+        return file.read().rpartition(b")")[2].split()
+
+
 def look(pid: int, environments: bool = True) -> Found | None:
     """One live process, or None; one that has ended and waits to be reaped does not live."""
     try:
-        with open("/proc/%d/stat" % pid, "rb") as file:
-            # The name in parentheses may hold anything.
-            fields = file.read().rpartition(b")")[2].split()
-        if fields[0] in (b"Z", b"X"):
+        environment = _environment(pid) if environments else b""
+        fields = _stat(pid)
+        if fields[0] in _ENDED:
             return None
-        environment = b""
-        if environments:
-            try:
-                with open("/proc/%d/environ" % pid, "rb") as file:
-                    environment = file.read()
-            except PermissionError:
-                pass
+        return Found(pid, int(fields[3]), int(fields[19]), environment.split(b"\0"))
     except (OSError, IndexError):
         return None
-    return Found(pid, int(fields[3]), int(fields[19]), environment.split(b"\0"))
+
+
+def _environment(pid: int) -> bytes:
+    for _ in range(_LOOKS):
+        fields = _stat(pid)
+        try:
+            with open("/proc/%d/environ" % pid, "rb") as file:
+                environment = file.read()
+        except PermissionError:
+            break
+        if environment or fields[0] in _ENDED or _has_none(fields):
+            return environment
+        # It is just being given another program, or ends: for that moment it seems to have no environment.
+        select.select((), (), (), _LOOK_AGAIN_S)
+    return b""
+
+
+def _has_none(fields: list[bytes]) -> bool:
+    """Whether a process whose environment reads as empty really has none: a kernel thread, or begun with `env -i`."""
+    if int(fields[6]) & _KERNEL_THREAD or len(fields) <= _ENVIRONMENT_ENDS:
+        return True
+    begins, ends = fields[_ENVIRONMENT_BEGINS], fields[_ENVIRONMENT_ENDS]
+    return begins == ends != b"0"
 
 
 def end(found: Found, number: int = signal.SIGKILL) -> None:

@@ -54,7 +54,8 @@ def make_items(name: str, spec: ForEach, lists: Mapping[str, Any], cost: int) ->
     """
     for variable, values in lists.items():
         if not isinstance(values, list):
-            found = "null" if values is None else f"a {type(values).__name__}"
+            kind = type(values).__name__
+            found = "null" if values is None else f"an {kind}" if kind == "int" else f"a {kind}"
             raise EvaluationError(
                 f"for_each {name!r}: {variable!r} must be a list to go through, and is {found}",
                 hint="give it a list, or an artifact that holds a JSON list",

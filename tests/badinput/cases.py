@@ -12,6 +12,7 @@ The table is the YAML files in `table/`, a list of cases each:
       exit: 3
       says: |                                # standard output, then standard error
         error[unknown-name]: flow.py:7: …
+      perhaps: [the spool …]                 # beginnings of lines that are said or not, by who is first; left out of `says`
       then: {run: …, exit: …, says: …}       # once the damage is mended; for those that can be
 
 Whatever a case says, `play` sees that no traceback of ours is printed, that nothing was run where the input was refused,
@@ -70,6 +71,7 @@ class Case:
         plugins: that are installed.
         variables: of the environment.
         damage: what happens before the command.
+        perhaps: beginnings of lines that depend on which of two processes is first.
         then: once it is mended.
     """
 
@@ -81,6 +83,7 @@ class Case:
     plugins: dict[str, dict[str, str]] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
     damage: dict[str, Any] = field(default_factory=dict)
+    perhaps: tuple[str, ...] = ()
     then: Command | None = None
 
 
@@ -129,7 +132,7 @@ def play(case: Case, stages: Stages) -> Played:
         # What a damage that cannot be mended has destroyed is lost; what it left must not get less.
         recorded = before_damage if mends else stage.recorded()
         before = stage.store_bytes()
-        said = stage.command(case.command.run)
+        said = stage.command(case.command.run).without(case.perhaps)
         after = stage.store_bytes()
         for mend in reversed(mends):
             mend()
@@ -139,7 +142,7 @@ def play(case: Case, stages: Stages) -> Played:
             wrong.append("something was run, although the input was refused")
         then = None
         if case.then is not None:
-            then = stage.command(case.then.run)
+            then = stage.command(case.then.run).without(case.perhaps)
             wrong += [*_traces(then), *_losses(stage, recorded, before, after)]
         return Played(said, then, wrong)
     finally:
@@ -208,7 +211,8 @@ def _edit(text: str, node: yaml.MappingNode, said: Said, indent: int) -> tuple[i
     end = begin
     for name in ("exit", "says"):
         if name in keys:
-            end = max(end, keys[name][1].end_mark.index)
+            # The mark of a block is behind the empty lines that follow it, which separate the cases.
+            end = max(end, len(text[: keys[name][1].end_mark.index].rstrip()) + 1)
     margin = " " * indent
     new = f"{margin}exit: {said.code}\n{margin}says: "
     new += "|\n" + textwrap.indent(said.text, margin + "  ", lambda line: bool(line.strip())) if said.text else '""\n'

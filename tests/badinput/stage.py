@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 MESONCTL = Path(sys.executable).with_name("mesonctl")
 #: Seconds that a command may take.
@@ -61,6 +61,11 @@ class Said:
 
     code: int
     text: str
+
+    def without(self, beginnings: Sequence[str]) -> Said:
+        """The same, less the lines that begin so."""
+        lines = [line for line in self.text.splitlines(keepends=True) if not line.startswith(tuple(beginnings))]
+        return Said(self.code, "".join(lines))
 
 
 class Stage:
@@ -148,7 +153,8 @@ class Stage:
 
     def _told(self, text: str) -> str:
         text = text.replace(str(self.folder), "<project>").replace(str(self.site), "<site>")
-        text = text.replace(str(MESONCTL.parent.parent), "<environment>").replace(socket.gethostname(), "<host>")
+        text = text.replace(str(MESONCTL.parent.parent), "<environment>")
+        text = re.sub(rf"\b{re.escape(socket.gethostname())}\b", "<host>", text)
         for pattern, stands in _VARYING:
             text = pattern.sub(stands, text)
         return "\n".join(line.rstrip() for line in text.splitlines()) + "\n" if text else ""

@@ -92,13 +92,17 @@ class HandScheduler:
         self.changed: Callable[[], None] = lambda: None
         self._cpus = cpus
         self._reports: asyncio.Queue[Report] = asyncio.Queue()
+        #: With facts, and not acknowledged yet.
+        self._kept: list[Report] = []
         self._seq = 0
         self.setting: SchedulerSetting | None = None
 
     def open(self) -> None:
-        """A new orchestrator begins: it gets the offer, and what was not acknowledged is told again by the test."""
+        """A new orchestrator begins: it gets the offer, and is told again what was not acknowledged."""
         self._reports = asyncio.Queue()
         self.tell(offers=[self.offer()])
+        for report in self._kept:
+            self._reports.put_nowait(report)
 
     def offer(self, free: float | None = None) -> Offer:
         amounts = {"cpus": self._cpus, "memory": 1e12}
@@ -134,6 +138,7 @@ class HandScheduler:
 
     async def acknowledge(self, receipts: Sequence[object]) -> None:
         self.acknowledged.extend(receipts)
+        self._kept = [report for report in self._kept if report.receipt not in receipts]
         self.changed()
 
     async def demand(self, classes: Sequence[RequestClass]) -> None:
@@ -150,15 +155,16 @@ class HandScheduler:
     ) -> None:
         """Report something."""
         self._seq += len(facts)
-        self._reports.put_nowait(
-            Report(
-                facts=facts,
-                liveness=liveness,
-                offers=offers,
-                receipt=self._seq if facts else None,
-                cursors={"hand": self._seq} if facts else {},
-            )
+        report = Report(
+            facts=facts,
+            liveness=liveness,
+            offers=offers,
+            receipt=self._seq if facts else None,
+            cursors={"hand": self._seq} if facts else {},
         )
+        if facts:
+            self._kept.append(report)
+        self._reports.put_nowait(report)
 
     @property
     def untold(self) -> int:
