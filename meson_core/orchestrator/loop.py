@@ -299,7 +299,11 @@ class Loop:
 
     async def _launch_late(self) -> None:
         late, self._incoming.late = self._incoming.late, []
-        await self._launch(late)
+        if late:
+            self._probe.reach(Point.before_launch)
+            await self._launch(late)
+            self._probe.reach(Point.after_launch)
+            self._probe.reach(Point.acknowledged)
 
     async def _launch(self, placements: Sequence[Placement]) -> None:
         if placements:

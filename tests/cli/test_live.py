@@ -122,7 +122,7 @@ def test_a_tall_tree_is_folded_and_follows_the_size_of_the_window(project: Proje
     waits = f"  - wait: {{kind: shell, script: 'until [ -e \"$GATE\" ]; do sleep 0.05; done', env: {{GATE: {gate}}}}}\n"
     project.write("flow.yaml", f"name: tall\nsequence:\n{steps}{waits}{steps.replace('step', 'more')}")
     with in_terminal(project, "run", "flow.yaml", columns=60, rows=12) as terminal:
-        seen = terminal.wait_for(r"● wait")
+        seen = terminal.wait_for(r"├─ ⋮ 30 succeeded\n├─ ● wait .*\n├─ · more_0 [^⋮]*⋮ \d+ waiting")
         terminal.resize(70, 20)
         wider = terminal.wait_for(r"· more_11 ")
         gate.touch()
@@ -130,8 +130,6 @@ def test_a_tall_tree_is_folded_and_follows_the_size_of_the_window(project: Proje
 
     assert code == 0
     assert len(seen.splitlines()) <= 12
-    assert re.search(r"├─ ⋮ 30 succeeded\n├─ ● wait .*\n├─ · more_0 ", seen)
-    assert re.search(r"⋮ \d+ waiting", seen)
     assert wider.count("tall  run") == 1
 
 
