@@ -37,6 +37,8 @@ _OURS = ("MESON_RUN", "MESON_STEP", "MESON_JOB_KEY", EXECUTOR_VARIABLE, ATTEMPT_
 #: Characters of output that one answer to "tail" has.
 _TAIL = 64 * 1024
 _TIDY_S = 10.0
+#: Attempts under way from which on their facts are gathered for a moment.
+_MANY = 32
 
 
 class Options(NamedTuple):
@@ -99,7 +101,7 @@ class Agent:
         self._sweeper = Sweeper(loop, mark)
         self._logs = Logs(options.logs, "%s.%d" % (options.executor, state.incarnation), self._tell)
         self._spool = Spool(os.path.join(directory, "spool"))
-        self._facts = Facts(self._spool, self, self._forget, self._tell)
+        self._facts = Facts(self._spool, self, self._forget, self._tell, loop.after, self._busy)
         self._executor = Executor(loop, self._facts, options.totals, self._on_idle)
         ended, damaged = self._facts.restore()
         self._executor.inherit(ended)
@@ -377,6 +379,9 @@ class Agent:
         self._leaving = f"no orchestrator for {self._options.self_kill_s:g} s"
         self._executor.stop_all("lease", 0.0)
         self._maybe_leave()
+
+    def _busy(self) -> bool:
+        return self._executor.under_way >= _MANY
 
     def _forget(self, key: protocol.Key) -> None:
         self._executor.acknowledged(key)

@@ -11,7 +11,8 @@ from meson_executor.protocol import LineBuffer, WireError
 if TYPE_CHECKING:
     import socket
 
-_READ_SIZE = 256 * 1024
+# A larger buffer would be given to the system and taken back with every read, which takes longer than the read itself.
+_READ_SIZE = 64 * 1024
 
 
 class Channel:

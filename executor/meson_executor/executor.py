@@ -293,7 +293,7 @@ class Executor:
     def fact(self, attempt: Attempt, fields: str, then: Callable[[], None] | None = None) -> None:
         """Something happened to an attempt at work; `fields` are its JSON without braces."""
         self.tell_start(attempt)
-        self._facts.add(f'{{{fields},"k":{attempt.text},"at":{time.time():.6f}}}', None, then)
+        self._facts.add(f'{{{fields},"k":{attempt.text},"at":{time.time():.6f}}}', None, then, urgent=True)
 
     def tell_start(self, attempt: Attempt) -> None:
         """Make sure that its start is told before what follows."""

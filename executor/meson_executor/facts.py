@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: Facts in one message when many are sent again.
 _CHUNK = 1000
+#: Seconds that facts wait for more of them while a lot is under way.
+_GATHER_S = 0.005
 
 #: Facts after which nothing more comes from an attempt.
 ENDS = frozenset(("succeeded", "failed", "killed", "fenced", "returned"))
@@ -48,13 +50,28 @@ class Facts:
         spool: opened, not yet loaded.
         forget: called with the key of an attempt whose end is in the log.
         note: called with what went wrong, for people.
+        later: calls something once, after so many seconds.
+        busy: whether so much is under way that nobody waits for a single fact.
     """
 
-    def __init__(self, spool: Spool, line: Line, forget: Callable[[Key], None], note: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        line: Line,
+        forget: Callable[[Key], None],
+        note: Callable[[str], None],
+        later: Callable[[float, Callable[[], None]], object],
+        busy: Callable[[], bool],
+    ) -> None:
         self._spool = spool
         self._line = line
         self._forget = forget
         self._note = note
+        self._later = later
+        self._busy = busy
+        #: Whether fresh facts wait for more of them, and whether there is one among them that must not.
+        self._gathering = False
+        self._urgent = False
         self._kept: deque[_Entry] = deque()
         #: How many of the kept ones have gone into the present session.
         self._sent = 0
@@ -80,14 +97,30 @@ class Facts:
         self._rewrite(sync=True)
         return ended, found.notes
 
-    def add(self, text: str, ended: Key | None = None, then: Callable[[], None] | None = None) -> None:
-        """Take up a fact, given as JSON; it leaves with the next flush."""
+    def add(
+        self, text: str, ended: Key | None = None, then: Callable[[], None] | None = None, *, urgent: bool = False
+    ) -> None:
+        """Take up a fact, given as JSON; it leaves with the next flush, or soon after unless it is urgent."""
         self.last += 1
         self._fresh += 1
+        self._urgent = self._urgent or urgent
         self._kept.append((self.last, text, ended, then))
 
     def flush(self) -> None:
-        """Spool and send what came up in this turn."""
+        """Spool and send what came up in this turn.
+
+        While a lot is under way it waits a moment for more: a commit of many facts costs little more than one of a few,
+        and what is saved goes to the steps.
+        """
+        if self._fresh and not self._urgent and self._line.open and self._busy():
+            if not self._gathering:
+                self._gathering = True
+                self._later(_GATHER_S, self._flush)
+            return
+        self._flush()
+
+    def _flush(self) -> None:
+        self._gathering = self._urgent = False
         count = self._fresh
         if count:
             self._fresh = 0
@@ -111,9 +144,10 @@ class Facts:
             self._rewrite(sync=False)
 
     def pump(self) -> None:
-        """Send what has not gone into this session yet, as far as there is room."""
-        while self._line.open and self._sent < len(self._kept) and not self._line.crowded:
-            entries = list(islice(self._kept, self._sent, self._sent + _CHUNK))
+        """Send what is spooled and has not gone into this session yet, as far as there is room."""
+        spooled = len(self._kept) - self._fresh
+        while self._line.open and self._sent < spooled and not self._line.crowded:
+            entries = list(islice(self._kept, self._sent, min(self._sent + _CHUNK, spooled)))
             for first, body in _runs(entries):
                 self._line.write(_message(first, body))
             self._sent += len(entries)
@@ -144,7 +178,7 @@ class Facts:
         return not self._kept
 
     def close(self) -> None:
-        self.flush()
+        self._flush()
         self._sync()
         self._spool.close()
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Seconds before each further try.
 RETRIES_S = (0.1, 0.5, 2.0, 5.0)
+#: Seconds without a commit after which the log is got ready for many of them.
+_IDLE_S = 0.05
 _FATAL = (SequenceConflictError, StoreLockedError, StoreCorruptError, StoreVersionError)
 
 
@@ -32,6 +34,9 @@ class Log(Protocol):
 
     def commit(self, commit: Commit) -> None:
         """Write all of it or nothing."""
+
+    def make_room(self) -> None:
+        """Get ready for many commits."""
 
     def write_samples(self, records: Sequence[SampleRecord]) -> None:
         """Keep the latest values of these attempts."""
@@ -90,6 +95,16 @@ class Writer:
     # --- in the thread ------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        # The first moment without work: an executor is being started, or there is nothing to do.
+        while True:
+            try:
+                job = self._jobs.get(timeout=_IDLE_S)
+            except queue.Empty:
+                self._log.make_room()
+                break
+            if job is None:
+                return
+            job()
         while (job := self._jobs.get()) is not None:
             job()
 

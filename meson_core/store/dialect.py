@@ -55,6 +55,9 @@ class Dialect(Protocol):
             StoreCorruptError: it is not.
         """
 
+    def make_room(self) -> None:
+        """Somebody is about to write a lot; what makes that quicker is done here, and may fail in silence."""
+
     def relax(self, connection: Connection, relaxed: bool) -> None:
         """Whether the next transactions of this connection may be lost in a crash of the machine."""
 

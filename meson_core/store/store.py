@@ -158,6 +158,10 @@ class Store:
 
     # --- writing ----------------------------------------------------------------------------------------------------
 
+    def make_room(self) -> None:
+        """Get ready for many commits; for a moment in which there is nothing else to write."""
+        self._database.dialect.make_room()
+
     def commit(self, commit: Commit) -> None:
         """Write everything that one turn of the loop decided, or nothing; needs the lease.
 

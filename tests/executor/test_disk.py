@@ -3,41 +3,25 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from meson_executor.facts import Facts
-from meson_executor.spool import Spool
 from tests.executor.client import key, order, program, shell
+from tests.executor.lines import Line, fact_text, open_facts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-
-class Line:
-    """A session for `Facts`: what was sent, and whether anybody listens."""
-
-    def __init__(self) -> None:
-        self.open = True
-        self.crowded = False
-        self.sent: list[bytes] = []
-
-    def write(self, data: bytes) -> None:
-        self.sent.append(data)
+    from meson_executor.facts import Facts
 
 
 def _facts(path: Path, line: Line, notes: list[str]) -> Facts:
-    facts = Facts(Spool(str(path)), line, lambda _key: None, notes.append)
+    facts = open_facts(path, line, notes)
     facts.restore()
     return facts
-
-
-def _fact(number: int, size: int = 0) -> str:
-    return json.dumps({"f": "emitted", "k": ["r", [1], 1], "n": number, "x": "x" * size})
 
 
 @pytest.mark.parametrize("room", [300, 1000])
@@ -56,16 +40,16 @@ def test_a_full_disk_costs_durability_only(tmp_path: Path, room: int, monkeypatc
 
     monkeypatch.setattr(os, "write", full)
     for number in range(30):
-        facts.add(_fact(number))
+        facts.add(fact_text(number))
         facts.flush()
     assert len(line.sent) == 30
     assert any("No space left on device; facts are kept in memory alone" in note for note in notes)
     monkeypatch.undo()
-    facts.add(_fact(30))
+    facts.add(fact_text(30))
     facts.flush()
     facts.close()
 
-    again = Facts(Spool(str(tmp_path / "spool")), Line(), lambda _key: None, notes.append)
+    again = open_facts(tmp_path / "spool", Line(), notes)
     assert again.restore() == ([], [])
     assert (again.unacknowledged, again.last) == (31, 31)
 
@@ -119,7 +103,7 @@ def test_without_a_session_facts_go_to_the_disk_itself(tmp_path: Path, monkeypat
     line = Line()
     facts = _facts(tmp_path / "spool", line, [])
     synced.clear()
-    facts.add(_fact(1))
+    facts.add(fact_text(1))
     facts.flush()
     assert synced == []
     line.open = False
@@ -127,8 +111,8 @@ def test_without_a_session_facts_go_to_the_disk_itself(tmp_path: Path, monkeypat
     assert len(synced) == 1
     facts.flush()
     assert len(synced) == 1
-    facts.add(_fact(2))
-    facts.add(_fact(3))
+    facts.add(fact_text(2))
+    facts.add(fact_text(3))
     facts.flush()
     assert len(synced) == 2
 
@@ -136,18 +120,17 @@ def test_without_a_session_facts_go_to_the_disk_itself(tmp_path: Path, monkeypat
 def test_a_crowded_line_gets_the_rest_later(tmp_path: Path) -> None:
     line = Line()
     facts = _facts(tmp_path / "spool", line, [])
-    facts.add(_fact(1))
+    facts.add(fact_text(1))
     facts.flush()
     line.crowded = True
     for number in range(2, 2500):
-        facts.add(_fact(number))
+        facts.add(fact_text(number))
         facts.flush()
     assert len(line.sent) == 1
     line.crowded = False
-    facts.add(_fact(2500))
+    facts.add(fact_text(2500))
     facts.flush()
     assert len(line.sent) == 1  # in order: what waits goes first
     facts.pump()
 
-    firsts = [json.loads(message)["seq"] for message in line.sent]
-    assert firsts == [1, 2, 1002, 2002]
+    assert [1, 2, 1002, 2002] == [numbers[0] for numbers in line.numbers()]

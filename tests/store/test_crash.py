@@ -15,7 +15,7 @@ from tests.store.building import Log, many, put, python, sweep
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Commits frames of 1 to 40 successes for ever, and says after each how far it is.
+# Commits frames of 1 to 40 successes for ever, and says after each how far it is; makes room once on the way.
 COMMIT = """
 import sys
 from meson_core.store import open_store
@@ -24,6 +24,8 @@ store = open_store(sys.argv[1])
 log = Log(store, store.acquire("local", "a test"), "run1", put(store, sweep()))
 done = 0
 while True:
+    if done == 36:
+        store.make_room()
     size = done % 40 + 1
     log.write(*many(2, size, first=done), counts={2: [0] * 10 + [done + size] + [0] * 5}, snapshot=b"%d" % log.seq)
     done += size
@@ -74,6 +76,21 @@ def test_a_killed_writer_leaves_a_prefix(tmp_path: Path, after: int) -> None:
         assert log.lease.epoch == 2
         log.write(*many(2, 1, first=done))
         assert len(store.outputs_of("run1", 2)) == done + 1
+
+
+def test_commits_find_the_room_that_was_made(tmp_path: Path) -> None:
+    """A file that grows with each commit would make each of them wait for the file system's own journal."""
+    with open_store(tmp_path) as store:
+        log = Log(store, store.acquire("local", "a test"), "run1", put(store, sweep()))
+        store.make_room()
+        file = tmp_path / "store.db-wal"
+        size = file.stat().st_size
+        for number in range(100):
+            log.write(*many(2, 1, first=number))
+        store.make_room()
+
+        assert size == file.stat().st_size >= 8 * 1024 * 1024
+        assert 100 == len(store.outputs_of("run1", 2))
 
 
 @pytest.mark.slow
