@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from enum import Enum
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
 
 if TYPE_CHECKING:
-    from pydantic.fields import FieldInfo
-
     from meson_core.spec.model import Workflow
 
 #: Present even though they have their default: they say what is what.
@@ -26,12 +25,8 @@ _NEVER: Final = frozenset({"source"})
 def plain(value: Any) -> Any:
     """A model as plain JSON data, without what is left to its default and without places."""
     if isinstance(value, BaseModel):
-        fields = type(value).model_fields
-        return {
-            name: plain(part)
-            for name, part in value
-            if name not in _NEVER and (name in _ALWAYS or fields[name].is_required() or part != _default(fields[name]))
-        }
+        defaults = _defaults(type(value))
+        return {name: plain(part) for name, part in value if name not in _NEVER and part != defaults[name]}
     if isinstance(value, dict):
         return {key: plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
@@ -39,8 +34,16 @@ def plain(value: Any) -> Any:
     return value.value if isinstance(value, Enum) else value
 
 
-def _default(field: FieldInfo) -> Any:
-    return field.get_default(call_default_factory=True, validated_data={})
+@cache
+def _defaults(model: type[BaseModel]) -> dict[str, Any]:
+    """The default of each field; what is always in the text has one that nothing is equal to."""
+    nothing = object()
+    return {
+        name: nothing
+        if name in _ALWAYS or field.is_required()
+        else field.get_default(call_default_factory=True, validated_data={})
+        for name, field in model.model_fields.items()
+    }
 
 
 def canonical_json(value: Any) -> str:
