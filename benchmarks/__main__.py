@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from benchmarks import cold, engine, machine, scale, sweep, throughput
-from benchmarks.report import Figure, markdown, save, show
+from benchmarks.report import Figure, save, show, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -61,7 +61,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="one round, smaller runs: to see that everything works")
     parser.add_argument("--rounds", type=int, help=f"how often (default: {ROUNDS}, quick: {QUICK_ROUNDS})")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table there as well")
+    parser.add_argument(
+        "--markdown",
+        type=Path,
+        metavar="FILE",
+        help="write the table there as well; into its place in a page that has one",
+    )
     given = parser.parse_args(argv)
     for name in given.names:
         if name not in BENCHMARKS:
@@ -83,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given.json is not None:
         save(figures, conditions, given.json)
     if given.markdown is not None:
-        given.markdown.write_text(f"{markdown(figures)}\n{conditions}\n", encoding="utf-8")
+        write(figures, conditions, given.markdown)
     missed = any(figure.kept is False for figure in figures)
     return 1 if missed and not conditions.disturbed else 0
 

@@ -146,6 +146,20 @@ def markdown(figures: Sequence[Figure]) -> str:
     return "\n".join(rows) + "\n"
 
 
+_BEGIN, _END = "<!-- figures -->", "<!-- end of figures -->"
+
+
+def write(figures: Sequence[Figure], conditions: Conditions, path: Path) -> None:
+    """Write the table as Markdown; in a page that has a place for it, into that place."""
+    table = f"{markdown(figures)}\n{conditions}\n"
+    page = path.read_text(encoding="utf-8") if path.exists() else ""
+    if _BEGIN in page and _END in page:
+        before, _, rest = page.partition(_BEGIN)
+        _, _, after = rest.partition(_END)
+        table = f"{before}{_BEGIN}\n\n{table}\n{_END}{after}"
+    path.write_text(table, encoding="utf-8")
+
+
 def save(figures: Sequence[Figure], conditions: Conditions, path: Path) -> None:
     """Write all figures as JSON, with what they were measured on."""
     document = {"conditions": conditions.as_data(), "figures": [figure.as_data() for figure in figures]}
