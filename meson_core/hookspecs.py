@@ -1,8 +1,9 @@
 """Owns every hook of Meson, with its documentation; the hook reference in the docs is made from this file.
 
 A plugin is a module or object named in the entry-point group `meson.plugins`; it implements any of these with
-`@meson_core.hookspecs.hookimpl`. All hooks below are *declare* hooks: they are called once, when the plugin is loaded,
-and return definitions. Importing a plugin must be cheap: client libraries are imported when they are first used.
+`@meson_core.hookspecs.hookimpl`. All hooks but the last are *declare* hooks: they are called once, when the plugin is
+loaded, and return definitions. `meson_doctor` *answers*: it is called when somebody asks. Importing a plugin must be
+cheap: client libraries are imported when they are first used.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from meson_core.ports import ArtifactStoreDefinition, ResourceMatcher, SchedulerDefinition, StepKind
+    from meson_core.ports import ArtifactStoreDefinition, DoctorCheck, ResourceMatcher, SchedulerDefinition, StepKind
 
 #: Entry-point group in which plugins are found.
 GROUP = "meson.plugins"
@@ -182,6 +183,38 @@ def meson_artifact_stores() -> Sequence[ArtifactStoreDefinition]:
         @hookimpl
         def meson_artifact_stores():
             return [ArtifactStoreDefinition("shared", Options, open_store)]
+
+    Since: 0.1
+    """
+    raise NotImplementedError
+
+
+# --- examining ----------------------------------------------------------------------------------------------------
+
+
+@hookspec
+def meson_doctor() -> Sequence[DoctorCheck]:
+    """Adds checks to `mesonctl plugins doctor`: whether what the plugin needs around it is there.
+
+    When: terminal; each time that somebody asks `mesonctl plugins doctor` about the plugin, and never otherwise. It may
+        take a second or two; it changes nothing.
+    Returns: what was found, one `DoctorCheck` for each thing looked at. Names need not differ from those of other
+        plugins.
+    Errors: an exception is shown as a check that failed. The plugin stays loaded: steps may run on machines that have
+        what this one has not.
+
+    Example:
+        import shutil
+
+        from meson_core.hookspecs import hookimpl
+        from meson_core.ports import DoctorCheck
+
+
+        @hookimpl
+        def meson_doctor():
+            found = shutil.which("Rscript")
+            missing = "there is no Rscript on the PATH: install r-base-core where steps run"
+            return [DoctorCheck("rscript", found is not None, found or missing)]
 
     Since: 0.1
     """

@@ -446,3 +446,21 @@ class ArtifactStoreDefinition:
     name: str
     Options: type[BaseModel]
     open: Callable[[Any, Path], ArtifactStore]
+
+
+# --- examinations -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorCheck:
+    """What a plugin found when it looked for what it needs around it: a program, a licence, a service.
+
+    Args:
+        name: what was looked at, in a word: "rscript".
+        ok: whether it is as it should be.
+        text: one sentence: what was found; or what is missing, where it was looked for, and what to do.
+    """
+
+    name: str
+    ok: bool
+    text: str

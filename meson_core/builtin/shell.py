@@ -19,12 +19,13 @@ The step succeeds when the process exits with 0. Everything that it prints goes 
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from meson_core.hookspecs import hookimpl
-from meson_core.ports import InputOf, PathTo, Program, SecretNamed, StepCapabilities
+from meson_core.ports import DoctorCheck, InputOf, PathTo, Program, SecretNamed, StepCapabilities
 
 if TYPE_CHECKING:
     from meson_core.ports import StepKind, Text
@@ -121,3 +122,15 @@ def _interpreter(options: ShellOptions) -> tuple[Text, ...]:
 def meson_step_kinds() -> list[StepKind]:
     """The step kind `shell`."""
     return [Shell()]
+
+
+@hookimpl
+def meson_doctor() -> list[DoctorCheck]:
+    """Whether this machine has what runs scripts."""
+    return [_shell_is_there(name) for name in ("bash", "sh")]
+
+
+def _shell_is_there(name: str) -> DoctorCheck:
+    found = shutil.which(name)
+    missing = f"there is no {name} on the PATH: steps with `shell: {name}` fail on this machine"
+    return DoctorCheck(name, found is not None, found or missing)

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import BaseModel
 
 from meson_core.plugins.record import KIND, MATCHER, SCHEDULER, STORE
-from meson_core.ports import ArtifactStoreDefinition, SchedulerCapabilities, SchedulerDefinition, StepCapabilities
+from meson_core.ports import (
+    ArtifactStoreDefinition,
+    DoctorCheck,
+    SchedulerCapabilities,
+    SchedulerDefinition,
+    StepCapabilities,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,6 +64,20 @@ def checked_answer(hook: str, answer: object) -> Sequence[Any]:
     return answer
 
 
+def checked_findings(answer: object) -> Sequence[DoctorCheck]:
+    """What the hook `meson_doctor` answered with.
+
+    Raises:
+        ConformanceError: it is no list of checks.
+    """
+    if not isinstance(answer, list | tuple):
+        raise ConformanceError(f"{DOCTOR} returned {_a(answer)}, expected a list of DoctorChecks")
+    for number, item in enumerate(answer, start=1):
+        if not isinstance(item, DoctorCheck):
+            raise ConformanceError(f"{DOCTOR}: item {number} is {_a(item)}, expected a DoctorCheck")
+    return answer
+
+
 def _check_step_kind(label: str, kind: Any) -> None:
     _check_options(label, kind)
     _check_capabilities(label, kind, StepCapabilities)
@@ -92,6 +112,8 @@ def _check_artifact_store(label: str, definition: Any) -> None:
     _check_callable(f"{label}: open", definition.open, ("options", "directory"))
 
 
+#: The hook that is called when somebody asks, and declares nothing.
+DOCTOR = "meson_doctor"
 #: Hook → what it declares. A hook that is missing here cannot be called, which a test finds.
 CAPABILITIES: dict[str, Capability] = {
     "meson_step_kinds": Capability(KIND, _check_step_kind),

@@ -21,7 +21,7 @@ class Finding(NamedTuple):
 
     Args:
         plugin: which one.
-        check: what was looked at: "loads", "fits", "quick", "quiet", "options", "matches".
+        check: what was looked at: "loads", "fits", "quick", "quiet", "options", "matches", or as the plugin calls it.
         ok: whether it is as it should be.
         text: one sentence.
     """
@@ -58,6 +58,8 @@ def _examine(info: PluginInfo, plugins: Plugins, core_version: str) -> Iterator[
     for (what, name), owners in plugins.owners.items():
         if info in owners and name in plugins.declared[what]:
             yield from _EXAMINATIONS[what](info, name, plugins.declared[what][name])
+    if info.name in plugins.doctors:
+        yield from (Finding(info, check.name, check.ok, check.text) for check in plugins.doctors[info.name]())
 
 
 def _fits(info: PluginInfo, core_version: str) -> Finding:

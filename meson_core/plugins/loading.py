@@ -15,16 +15,17 @@ import traceback
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import pluggy
 
 from meson_core import hookspecs
 from meson_core.errors import nearest
-from meson_core.plugins.conformance import CAPABILITIES, ConformanceError, checked_answer
+from meson_core.plugins.conformance import CAPABILITIES, DOCTOR, ConformanceError, checked_answer, checked_findings
 from meson_core.plugins.discovery import Found, find, load, same_distribution
 from meson_core.plugins.record import PluginInfo, PluginState, origins_of
 from meson_core.plugins.registry import Plugins
+from meson_core.ports import DoctorCheck
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -34,8 +35,25 @@ T = TypeVar("T")
 _LEADING = re.compile(r"(meson_core\.plugins|importlib|pluggy|stevedore)\b")
 
 
+_HOOKS = (*CAPABILITIES, DOCTOR)
+
+
 class _BrokenError(Exception):
     """A plugin that cannot be used; the message is a sentence for its author."""
+
+
+class _Outcome(NamedTuple):
+    """What became of one plugin.
+
+    Args:
+        info: for lists.
+        answers: hook → definitions.
+        doctor: examines what the plugin needs around it, if it can.
+    """
+
+    info: PluginInfo
+    answers: dict[str, Sequence[Any]]
+    doctor: Callable[[], Sequence[DoctorCheck]] | None = None
 
 
 def load_plugins(
@@ -66,24 +84,22 @@ def load_plugins(
         if is_wanted:
             namesakes[plugin.name].append(_info(plugin, PluginState.idle))
 
-    listing: list[PluginInfo] = []
-    answers: list[dict[str, Sequence[Any]]] = []
+    outcomes: list[_Outcome] = []
     for plugin, is_wanted in zip(candidates, wanted, strict=True):
-        answer: dict[str, Sequence[Any]] = {}
         if not is_wanted:
-            info = _info(plugin, PluginState.disabled)
+            outcome = _Outcome(_info(plugin, PluginState.disabled), {})
         elif len(namesakes[plugin.name]) > 1:
             rivals = namesakes[plugin.name]
-            info = _info(plugin, PluginState.conflict, f"two plugins of one name: {origins_of(rivals)}")
+            error = f"two plugins of one name: {origins_of(rivals)}"
+            outcome = _Outcome(_info(plugin, PluginState.conflict, error), {})
         elif (only is None or plugin.name in only) and (
             distribution is None or same_distribution(plugin.distribution, distribution)
         ):
-            info, answer = _load(plugin, trace, quiet=quiet)
+            outcome = _load(plugin, trace, quiet=quiet)
         else:
-            info = _info(plugin, PluginState.idle)
-        listing.append(info)
-        answers.append(answer)
-    return _gather(listing, answers)
+            outcome = _Outcome(_info(plugin, PluginState.idle), {})
+        outcomes.append(outcome)
+    return _gather(outcomes)
 
 
 def _is_disabled(plugin: Found, disabled: Collection[str]) -> bool:
@@ -102,8 +118,10 @@ def _info(plugin: Found, state: PluginState, error: str | None = None) -> Plugin
     )
 
 
-def _gather(listing: list[PluginInfo], answers: list[dict[str, Sequence[Any]]]) -> Plugins:
+def _gather(outcomes: list[_Outcome]) -> Plugins:
     """Put together what all have declared; what two declare, nobody gets."""
+    listing = [outcome.info for outcome in outcomes]
+    answers = [outcome.answers for outcome in outcomes]
     owners: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index, answer in enumerate(answers):
         for hook, items in answer.items():
@@ -125,17 +143,16 @@ def _gather(listing: list[PluginInfo], answers: list[dict[str, Sequence[Any]]]) 
         listing=tuple(listing),
         declared=declared,
         owners={key: tuple(listing[index] for index in indexes) for key, indexes in owners.items()},
+        doctors={outcome.info.name: outcome.doctor for outcome in outcomes if outcome.doctor is not None},
     )
 
 
 # --- one plugin ---------------------------------------------------------------------------------------------------
 
 
-def _load(
-    plugin: Found, trace: Callable[[str], object] | None, *, quiet: bool
-) -> tuple[PluginInfo, dict[str, Sequence[Any]]]:
+def _load(plugin: Found, trace: Callable[[str], object] | None, *, quiet: bool) -> _Outcome:
     """Import a plugin and ask it, come what may."""
-    state, error, details = PluginState.loaded, None, None
+    state, error, details, doctor = PluginState.loaded, None, None, None
     hooks: list[str] = []
     answers: dict[str, Sequence[Any]] = {}
     # A plugin that prints would spoil what the terminal shows, or the lines of `--json`.
@@ -152,10 +169,13 @@ def _load(
             if trace is not None:
                 _trace_calls(manager, plugin, trace)
             for hook in hooks:
+                if hook == DOCTOR:
+                    doctor = _doctor(manager)
+                    continue
                 answers[hook] = _guarded(f"calling {hook}", lambda: _ask(manager, hook))  # noqa: B023 (called here)
     except _BrokenError as broken:
         state, error, details = PluginState.broken, str(broken), _frames(broken.__cause__)
-        answers = {}
+        answers, doctor = {}, None
     took = time.perf_counter() - began
     provides = [f"{CAPABILITIES[hook].what} {item.name}" for hook, items in answers.items() for item in items]
     info = replace(
@@ -166,7 +186,7 @@ def _load(
         hooks=tuple(hooks),
         provides=tuple(provides),
     )
-    return info, answers
+    return _Outcome(info, answers, doctor)
 
 
 def _register(manager: pluggy.PluginManager, plugin: Found) -> list[str]:
@@ -180,10 +200,10 @@ def _register(manager: pluggy.PluginManager, plugin: Found) -> list[str]:
         hooks = [caller.name for caller in manager.get_hookcallers(target) or ()]
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        unknown = sorted(set(hooks) - set(CAPABILITIES))
+        unknown = sorted(set(hooks) - set(_HOOKS))
         said = f"there is no hook {unknown[0]!r}{_meant(unknown[0])}" if unknown else _arguments(target, error)
         raise _BrokenError(said) from None
-    for hook in CAPABILITIES:
+    for hook in _HOOKS:
         if hook not in hooks and callable(getattr(target, hook, None)):
             raise _BrokenError(f"{hook} has no @hookimpl above it")
     if not hooks:
@@ -201,9 +221,23 @@ def _ask(manager: pluggy.PluginManager, hook: str) -> Sequence[Any]:
         raise _BrokenError(str(error)) from None
 
 
+def _doctor(manager: pluggy.PluginManager) -> Callable[[], Sequence[DoctorCheck]]:
+    """What a plugin finds around it, whenever it is asked; its own failure is a finding as well."""
+
+    def examine() -> Sequence[DoctorCheck]:
+        (ask,) = [implementation.function for implementation in getattr(manager.hook, DOCTOR).get_hookimpls()]
+        try:
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+                return checked_findings(_guarded(f"calling {DOCTOR}", ask))
+        except (_BrokenError, ConformanceError) as error:
+            return [DoctorCheck("doctor", ok=False, text=str(error))]
+
+    return examine
+
+
 def _arguments(target: object, error: pluggy.PluginValidationError) -> str:
     """What is wrong with the arguments of a hook; pluggy says it in terms of its own."""
-    for hook in CAPABILITIES:
+    for hook in _HOOKS:
         implementation = getattr(target, hook, None)
         if callable(implementation):
             given, known = (
@@ -216,7 +250,7 @@ def _arguments(target: object, error: pluggy.PluginValidationError) -> str:
 
 
 def _meant(name: str) -> str:
-    close = nearest(name, CAPABILITIES)
+    close = nearest(name, _HOOKS)
     return f"; did you mean {close!r}?" if close else ""
 
 

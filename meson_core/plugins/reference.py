@@ -32,8 +32,8 @@ implements any of the hooks below with `@hookimpl`. A plugin that does not load 
 greet = "meson_greet"
 ```
 
-All of these are *declare* hooks: they are called once, when the plugin is loaded, and return definitions. Importing a
-plugin must be quick; client libraries are imported when they are first used. `MESON_TRACE_HOOKS=1` tells which hook of
+All but `meson_doctor` are *declare* hooks: they are called once, when the plugin is loaded, and return definitions.
+Importing a plugin must be quick; client libraries are imported when they are first used. `MESON_TRACE_HOOKS=1` tells which hook of
 which plugin is called, and how long it takes. Every example on this page is run by the tests.
 """
 #: What a hook's definitions are made of, and what crosses them, in the order in which a reader needs it.
@@ -71,6 +71,7 @@ _PORTS: dict[str, tuple[type, ...]] = {
         resources.Score,
     ),
     "meson_artifact_stores": (ports.ArtifactStoreDefinition, ports.ArtifactStore),
+    "meson_doctor": (ports.DoctorCheck,),
 }
 
 

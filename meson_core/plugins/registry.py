@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from meson_core.errors import PluginBrokenError, PluginConflictError, PluginError, PluginMissingError, nearest
 from meson_core.plugins.record import KIND, MATCHER, SCHEDULER, STORE, PluginInfo, PluginState, disable_one, origins_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from meson_core.ports import ArtifactStoreDefinition, ResourceMatcher, SchedulerDefinition, StepKind
+    from meson_core.ports import (
+        ArtifactStoreDefinition,
+        DoctorCheck,
+        ResourceMatcher,
+        SchedulerDefinition,
+        StepKind,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +28,13 @@ class Plugins:
         listing: every installed plugin, by name.
         declared: what it is ("step kind") → name → definition.
         owners: (what, name) → the plugins that declare it; with two or more, nobody gets it.
+        doctors: name of a plugin → looks for what it needs around it; not called before somebody asks.
     """
 
     listing: tuple[PluginInfo, ...]
     declared: Mapping[str, Mapping[str, Any]]
     owners: Mapping[tuple[str, str], tuple[PluginInfo, ...]]
+    doctors: Mapping[str, Callable[[], Sequence[DoctorCheck]]] = field(default_factory=dict)
 
     @property
     def kinds(self) -> Mapping[str, StepKind]:

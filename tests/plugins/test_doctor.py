@@ -137,3 +137,43 @@ def test_a_matcher_that_does_not_answer_is_told(site: Site, match: str, text: st
     site.install("odd", code)
 
     assert findings("odd")["matches"] == f"not: odd: {text}"
+
+
+def test_a_plugins_own_checks_are_told(site: Site) -> None:
+    code = """
+        from meson_core.ports import DoctorCheck
+        @hookimpl
+        def meson_doctor():
+            print("looking around")
+            return [DoctorCheck("client", True, "1.4"), DoctorCheck("licence", False, "none in /etc/licences")]
+    """
+    site.install("careful", code)
+    found = findings("careful")
+
+    assert (found["client"], found["licence"]) == ("1.4", "not: none in /etc/licences")
+    assert "quiet" not in found
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ("1 / 0", "calling meson_doctor failed: ZeroDivisionError: division by zero"),
+        ("None", "meson_doctor returned a NoneType, expected a list of DoctorChecks"),
+        ("['all is well']", "meson_doctor: item 1 is a str, expected a DoctorCheck"),
+        ("exit(1)", "calling meson_doctor ended with sys.exit(1)"),
+    ],
+)
+def test_checks_that_fail_themselves_are_told(site: Site, answer: str, text: str) -> None:
+    site.install("odd", f"@hookimpl\ndef meson_doctor():\n    return {answer}")
+    found = findings("odd")
+
+    assert found["loads"] == "declares nothing"
+    assert found["doctor"].startswith(f"not: {text}")
+
+
+def test_nobody_is_examined_unasked(site: Site) -> None:
+    site.install("slow", "@hookimpl\ndef meson_doctor():\n    raise SystemExit")
+
+    (info,) = [info for info in load_plugins(only={"slow"}).listing if info.name == "slow"]
+
+    assert (info.state.value, info.error, info.provides) == ("loaded", None, ())

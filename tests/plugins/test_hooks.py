@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from meson_core.plugins import PluginState, load_plugins
 from meson_core.plugins.reference import hook_docs
-from meson_core.ports import Program, ProgramKind, SchedulerCapabilities
+from meson_core.ports import DoctorCheck, Program, ProgramKind, SchedulerCapabilities
 from meson_core.resources import Offer, Refusal, Request, Score
 
 if TYPE_CHECKING:
+    import pytest
+
     from meson_core.plugins import Plugins
     from tests.plugins.installed import Site
 
@@ -53,3 +55,17 @@ def test_meson_artifact_stores(site: Site) -> None:
     definition = loaded(site, "meson_artifact_stores").artifact_store("shared")
 
     assert definition.Options().model_dump() == {"folder": Path("/srv/artifacts")}
+
+
+def test_meson_doctor(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(site.folder))
+    doctor = loaded(site, "meson_doctor").doctors["example"]
+
+    (missing,) = doctor()
+    rscript = site.folder / "Rscript"
+    rscript.touch(mode=0o755)
+
+    assert missing == DoctorCheck(
+        "rscript", ok=False, text="there is no Rscript on the PATH: install r-base-core where steps run"
+    )
+    assert list(doctor()) == [DoctorCheck("rscript", ok=True, text=str(rscript))]

@@ -10,7 +10,7 @@ import pytest
 
 from meson_core import hookspecs
 from meson_core.plugins import load_plugins
-from meson_core.plugins.conformance import CAPABILITIES
+from meson_core.plugins.conformance import CAPABILITIES, DOCTOR
 from meson_core.plugins.reference import HookDoc, hook_docs, render
 from tests.repo.tracked import ROOT
 
@@ -54,7 +54,7 @@ def test_the_documented_signature_is_the_real_one(hook: HookDoc) -> None:
 
 
 def test_what_a_hook_declares_is_checked() -> None:
-    assert sorted(CAPABILITIES) == sorted(specifications())
+    assert sorted([*CAPABILITIES, DOCTOR]) == sorted(specifications())
 
 
 def test_a_hook_ships_only_with_a_plugin_that_uses_it() -> None:
