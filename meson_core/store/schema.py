@@ -246,6 +246,49 @@ durations = Table(
     sqlite_with_rowid=False,
 )
 
+# --- the catalogue of artifacts -------------------------------------------------------------------------------------
+
+#: Every version of every artifact, in the order of the log; also those that were put by hand, which have no run. `code`,
+#: `items` (JSON) and `key` are those of the attempt that made it. Rows stay; `forgotten_at` says that its bytes may go.
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("number", _POSITION, primary_key=True),
+    Column("run", Integer),
+    Column("node", Integer),
+    Column("indexes", LargeBinary),
+    Column("attempt", Integer, nullable=False),
+    Column("name", String, nullable=False),
+    Column("key", String),
+    Column("type", String, nullable=False),
+    Column("digest", String, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("media", String, nullable=False),
+    Column("meta", LargeBinary, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("code", String, nullable=False),
+    Column("items", LargeBinary, nullable=False),
+    Column("forgotten_at", Float),
+)
+Index("artifacts_by_name", artifacts.c.name, artifacts.c.number)
+Index("artifacts_by_digest", artifacts.c.digest, artifacts.c.number)
+Index("artifacts_of_run", artifacts.c.run, artifacts.c.node, artifacts.c.indexes)
+Index("artifacts_by_key", artifacts.c.key, artifacts.c.number, sqlite_where=text("key IS NOT NULL"))
+
+#: The artifacts among the inputs of an attempt that has ended; `place` is where: "model", "models[3]".
+uses = Table(
+    "uses",
+    metadata,
+    Column("run", Integer, primary_key=True, autoincrement=False),
+    Column("node", Integer, primary_key=True, autoincrement=False),
+    Column("indexes", LargeBinary, primary_key=True),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("place", String, primary_key=True),
+    Column("digest", String, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("uses_of_digest", uses.c.digest)
+
 # --- samples: the latest only, never part of the log ----------------------------------------------------------------
 
 samples = Table(

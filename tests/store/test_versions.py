@@ -16,14 +16,16 @@ from meson_core.store import open_store, sqlite_file, upgrade, upgrading, versio
 from tests.store.building import Log, put, python, sweep
 
 RECORDED = Path(__file__).parent / "recorded"
+#: The newest revision of the program as it is.
+NOW_HEAD = versions.HEAD
 
 NEXT = '''
 """Owns a revision that is only there in a test."""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "9000"
+down_revision = "{head}"
 
 
 def upgrade():
@@ -35,7 +37,7 @@ def upgrade():
 
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
-    """A store of the first revision, with a run in it."""
+    """A store of the newest revision, with a run in it."""
     folder = tmp_path / ".meson"
     with open_store(folder) as store:
         log = Log(store, store.acquire("local", "a test"), "run1", put(store, sweep()))
@@ -45,14 +47,14 @@ def old(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def later_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """From here on the program is a version whose tables are those of a second revision; its file."""
+    """From here on the program is a version whose tables are those of a further revision; its file."""
     scripts = tmp_path / "migrations"
     shutil.copytree(upgrading._SCRIPTS, scripts)
-    revision = scripts / "versions" / "v0002_next.py"
-    revision.write_text(NEXT.format(more=""))
+    revision = scripts / "versions" / "v9000_next.py"
+    revision.write_text(NEXT.format(head=NOW_HEAD, more=""))
     for module in (versions, upgrading):
-        monkeypatch.setattr(module, "HEAD", "0002")
-    monkeypatch.setattr(versions, "REVISIONS", ("0001", "0002"))
+        monkeypatch.setattr(module, "HEAD", "9000")
+    monkeypatch.setattr(versions, "REVISIONS", (*versions.REVISIONS, "9000"))
     monkeypatch.setattr(upgrading, "_SCRIPTS", scripts)
     return revision
 
@@ -95,10 +97,10 @@ def test_an_upgrade_keeps_the_data(old: Path, later_program: Path) -> None:
         open_store(old)
 
     assert caught.value.hint == "stop what uses it, and run `mesonctl db upgrade`; its data is kept"
-    assert "earlier version of Meson (0001; this one needs 0002)" in caught.value.message
+    assert f"earlier version of Meson ({NOW_HEAD}; this one needs 9000)" in caught.value.message
 
-    assert upgrade(old) == ("0001", "0002")
-    assert upgrade(old) == ("0002", "0002")
+    assert upgrade(old) == (NOW_HEAD, "9000")
+    assert upgrade(old) == ("9000", "9000")
 
     with open_store(old) as store:
         (row,) = store.instances("run1")
@@ -111,7 +113,7 @@ def test_an_upgrade_keeps_the_data(old: Path, later_program: Path) -> None:
 
 def test_an_upgrade_that_fails_changes_nothing(old: Path, later_program: Path) -> None:
     before = tables(old / "store.db")
-    later_program.write_text(NEXT.format(more='op.execute("UPDATE nonsense SET x = 1")'))
+    later_program.write_text(NEXT.format(head=NOW_HEAD, more='op.execute("UPDATE nonsense SET x = 1")'))
 
     with pytest.raises(StoreError, match="no such table: nonsense"):
         upgrade(old)
@@ -135,7 +137,7 @@ def test_an_upgrade_waits_for_nobody(old: Path, later_program: Path) -> None:
         assert caught.value.hint == "stop it, and upgrade then"
     finally:
         holder.communicate()
-    assert upgrade(old).after == "0002"
+    assert upgrade(old).after == "9000"
 
 
 def test_a_later_store_is_refused(old: Path) -> None:
