@@ -276,7 +276,7 @@ class ProtocolError(MesonError):
 
 
 class ArtifactError(MesonError):
-    """Bytes that are missing, or are not what their digest says."""
+    """Bytes that are missing, or are not what their digest or their artifact type says."""
 
     code = "artifact-error"
 

@@ -15,6 +15,7 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from meson_core.artifacts import ArtifactType, Visualizer
     from meson_core.ports import ArtifactStoreDefinition, DoctorCheck, ResourceMatcher, SchedulerDefinition, StepKind
 
 #: Entry-point group in which plugins are found.
@@ -215,6 +216,99 @@ def meson_doctor() -> Sequence[DoctorCheck]:
             found = shutil.which("Rscript")
             missing = "there is no Rscript on the PATH: install r-base-core where steps run"
             return [DoctorCheck("rscript", found is not None, found or missing)]
+
+    Since: 0.1
+    """
+    raise NotImplementedError
+
+
+# --- showing artifacts --------------------------------------------------------------------------------------------
+
+
+@hookspec
+def meson_artifact_types() -> Sequence[ArtifactType]:
+    r"""Adds artifact types: what the bytes of some artifacts mean, and how they are shown, compared and followed over time.
+
+    When: terminal, and wherever a client shows artifacts; once per process, when the plugin is loaded. Their methods are
+        called when somebody looks at an artifact. Not called in orchestrators, executors or hosts: bytes do not go there.
+    Returns: artifact types. All answers are used; a name that two plugins declare is an error that names both. An artifact
+        says its type itself, else the type with the longest suffix of its name has it, else one with its media type.
+    Errors: the plugin is listed as broken; artifacts of its types are shown as files. A method that raises hurts only the
+        command that called it.
+
+    Example:
+        from meson_core.artifacts import TextView
+        from meson_core.hookspecs import hookimpl
+
+
+        class Fasta:
+            name = "fasta"
+            media = ("text/x-fasta",)
+            suffixes = (".fasta", ".fa")
+
+            def fingerprint(self, file):
+                return str(sorted(line.strip() for line in file))
+
+            def preview(self, version):
+                return TextView("\n".join(self.names(version)), version.record.name)
+
+            def diff(self, old, new):
+                gone, come = set(self.names(old)), set(self.names(new))
+                lines = [f"-{name}" for name in sorted(gone - come)] + [f"+{name}" for name in sorted(come - gone)]
+                return TextView("\n".join(lines), new.record.name, "diff")
+
+            def over_time(self, versions):
+                return None
+
+            def names(self, version):
+                with version.open() as file:
+                    return [line[1:].split()[0].decode() for line in file if line.startswith(b">")]
+
+
+        @hookimpl
+        def meson_artifact_types():
+            return [Fasta()]
+
+    Since: 0.1
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def meson_visualizers() -> Sequence[Visualizer]:
+    """Adds visualizers: they turn one or many versions of artifacts into a picture.
+
+    When: terminal, and wherever a client shows artifacts; once per process, when the plugin is loaded. `draw` is called
+        when somebody asks for the picture. Not called in orchestrators, executors or hosts.
+    Returns: visualizers. All answers are used; a name that two plugins declare is an error that names both.
+    Errors: the plugin is listed as broken, and its visualizers are not there. An `ArtifactError` of `draw` is told to who
+        asked; anything else that it raises is told as a fault of the plugin.
+
+    Example:
+        from pydantic import BaseModel
+
+        from meson_core.artifacts import VegaLite
+        from meson_core.hookspecs import hookimpl
+
+
+        class Sizes:
+            name = "sizes"
+            types = ()
+
+            class Options(BaseModel):
+                colour: str = "#4c78a8"
+
+            def draw(self, versions, options):
+                values = [{"number": one.record.number, "bytes": one.record.size} for one in versions]
+                x = {"field": "number", "type": "ordinal"}
+                y = {"field": "bytes", "type": "quantitative", "title": "size (bytes)"}
+                mark = {"type": "bar", "color": options.colour}
+                return VegaLite({"data": {"values": values}, "mark": mark, "encoding": {"x": x, "y": y}})
+
+
+        @hookimpl
+        def meson_visualizers():
+            return [Sizes()]
 
     Since: 0.1
     """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel
 
-from meson_core.plugins.record import KIND, MATCHER, SCHEDULER, STORE
+from meson_core.plugins.record import KIND, MATCHER, SCHEDULER, STORE, TYPE, VISUALIZER
 from meson_core.ports import (
     ArtifactStoreDefinition,
     DoctorCheck,
@@ -112,6 +112,24 @@ def _check_artifact_store(label: str, definition: Any) -> None:
     _check_callable(f"{label}: open", definition.open, ("options", "directory"))
 
 
+def _check_artifact_type(label: str, artifact_type: Any) -> None:
+    _check_names(f"{label}: media", getattr(artifact_type, "media", None))
+    _check_names(f"{label}: suffixes", getattr(artifact_type, "suffixes", None))
+    for method, arguments in (
+        ("fingerprint", ("file",)),
+        ("preview", ("version",)),
+        ("diff", ("old", "new")),
+        ("over_time", ("versions",)),
+    ):
+        _check_callable(f"{label}: {method}", getattr(artifact_type, method, None), arguments)
+
+
+def _check_visualizer(label: str, visualizer: Any) -> None:
+    _check_options(label, visualizer)
+    _check_names(f"{label}: types", getattr(visualizer, "types", None))
+    _check_callable(f"{label}: draw", getattr(visualizer, "draw", None), ("versions", "options"))
+
+
 #: The hook that is called when somebody asks, and declares nothing.
 DOCTOR = "meson_doctor"
 #: Hook → what it declares. A hook that is missing here cannot be called, which a test finds.
@@ -120,12 +138,20 @@ CAPABILITIES: dict[str, Capability] = {
     "meson_resource_schedulers": Capability(SCHEDULER, _check_scheduler),
     "meson_resource_matchers": Capability(MATCHER, _check_matcher),
     "meson_artifact_stores": Capability(STORE, _check_artifact_store),
+    "meson_artifact_types": Capability(TYPE, _check_artifact_type),
+    "meson_visualizers": Capability(VISUALIZER, _check_visualizer),
 }
 
 
 def _check_class(label: str, item: object, expected: type) -> None:
     if not isinstance(item, expected):
         raise ConformanceError(f"{label} is {_a(item)}, expected a {expected.__name__}")
+
+
+def _check_names(label: str, names: object) -> None:
+    # A text is a sequence of texts as well, and the usual slip.
+    if not (isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)):
+        raise ConformanceError(f"{label} is {_shown(names)}, expected a tuple of texts")
 
 
 def _check_options(label: str, item: object) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from meson_core.plugins.record import KIND, MATCHER, SCHEDULER, STORE, PluginInfo, PluginState
+from meson_core.plugins.record import KIND, MATCHER, SCHEDULER, STORE, TYPE, VISUALIZER, PluginInfo, PluginState
 from meson_core.resources import Offer, Refusal, Request, Score
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class Finding(NamedTuple):
 
     Args:
         plugin: which one.
-        check: what was looked at: "loads", "fits", "quick", "quiet", "options", "matches", or as the plugin calls it.
+        check: what was looked at: "loads", "fits", "quick", "quiet", "options", "matches", "claims", or as the plugin calls it.
         ok: whether it is as it should be.
         text: one sentence.
     """
@@ -123,6 +123,17 @@ def _wrong_verdicts(match: Callable[[Sequence[Offer]], Sequence[Any]], offers: S
     return None
 
 
+def _claims(info: PluginInfo, name: str, artifact_type: Any) -> Iterator[Finding]:
+    """A suffix without its dot, or in capitals, would never be found at the end of a name."""
+    wrong = [end for end in artifact_type.suffixes if not end.startswith(".") or end != end.lower()]
+    if wrong:
+        text = f"{name}: the suffix {wrong[0]!r} is no dot and small letters"
+        yield Finding(info, "claims", ok=False, text=text)
+    else:
+        claims = ", ".join([*artifact_type.suffixes, *artifact_type.media]) or "only what names it"
+        yield Finding(info, "claims", ok=True, text=f"{name}: {claims}")
+
+
 def _told(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
@@ -132,4 +143,6 @@ _EXAMINATIONS: Mapping[str, Callable[[PluginInfo, str, Any], Iterator[Finding]]]
     SCHEDULER: _options,
     MATCHER: _matching,
     STORE: _options,
+    TYPE: _claims,
+    VISUALIZER: _options,
 }

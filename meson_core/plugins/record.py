@@ -14,6 +14,8 @@ KIND = "step kind"
 SCHEDULER = "resource scheduler"
 MATCHER = "resource matcher"
 STORE = "artifact store"
+TYPE = "artifact type"
+VISUALIZER = "visualizer"
 
 
 class PluginState(StrEnum):

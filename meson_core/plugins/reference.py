@@ -12,7 +12,7 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING, NamedTuple
 
-from meson_core import hookspecs, ports, resources
+from meson_core import artifacts, hookspecs, ports, resources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,6 +71,17 @@ _PORTS: dict[str, tuple[type, ...]] = {
         resources.Score,
     ),
     "meson_artifact_stores": (ports.ArtifactStoreDefinition, ports.ArtifactStore),
+    "meson_artifact_types": (
+        artifacts.ArtifactType,
+        artifacts.ArtifactVersion,
+        artifacts.ArtifactRecord,
+        artifacts.VegaLite,
+        artifacts.TableView,
+        artifacts.ImageView,
+        artifacts.HtmlView,
+        artifacts.TextView,
+    ),
+    "meson_visualizers": (artifacts.Visualizer,),
     "meson_doctor": (ports.DoctorCheck,),
 }
 

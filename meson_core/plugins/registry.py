@@ -6,11 +6,23 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from meson_core.errors import PluginBrokenError, PluginConflictError, PluginError, PluginMissingError, nearest
-from meson_core.plugins.record import KIND, MATCHER, SCHEDULER, STORE, PluginInfo, PluginState, disable_one, origins_of
+from meson_core.plugins.record import (
+    KIND,
+    MATCHER,
+    SCHEDULER,
+    STORE,
+    TYPE,
+    VISUALIZER,
+    PluginInfo,
+    PluginState,
+    disable_one,
+    origins_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from meson_core.artifacts import ArtifactType, Visualizer
     from meson_core.ports import (
         ArtifactStoreDefinition,
         DoctorCheck,
@@ -56,6 +68,16 @@ class Plugins:
         """Artifact stores by name."""
         return self.declared[STORE]
 
+    @property
+    def artifact_types(self) -> Mapping[str, ArtifactType]:
+        """Artifact types by name."""
+        return self.declared[TYPE]
+
+    @property
+    def visualizers(self) -> Mapping[str, Visualizer]:
+        """Visualizers by name."""
+        return self.declared[VISUALIZER]
+
     def kind(self, name: str) -> StepKind:
         """The step kind of this name.
 
@@ -71,6 +93,14 @@ class Plugins:
     def artifact_store(self, name: str) -> ArtifactStoreDefinition:
         """The artifact store of this name; raises as `kind` does."""
         return cast("ArtifactStoreDefinition", self._lookup(STORE, name))
+
+    def artifact_type(self, name: str) -> ArtifactType:
+        """The artifact type of this name; raises as `kind` does."""
+        return cast("ArtifactType", self._lookup(TYPE, name))
+
+    def visualizer(self, name: str) -> Visualizer:
+        """The visualizer of this name; raises as `kind` does."""
+        return cast("Visualizer", self._lookup(VISUALIZER, name))
 
     def owner(self, what: str, name: str) -> PluginInfo:
         """The plugin that declares this, as in `owner("step kind", "shell")`; raises as `kind` does."""

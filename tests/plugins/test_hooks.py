@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from meson_core.artifacts import ArtifactRecord, ArtifactType, ArtifactVersion, TextView, VegaLite, Visualizer
 from meson_core.plugins import PluginState, load_plugins
 from meson_core.plugins.reference import hook_docs
 from meson_core.ports import DoctorCheck, Program, ProgramKind, SchedulerCapabilities
@@ -69,3 +71,32 @@ def test_meson_doctor(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         "rscript", ok=False, text="there is no Rscript on the PATH: install r-base-core where steps run"
     )
     assert list(doctor()) == [DoctorCheck("rscript", ok=True, text=str(rscript))]
+
+
+def version(number: int, data: bytes) -> ArtifactVersion:
+    record = ArtifactRecord(
+        number=number, name="align.reads", type="fasta", digest="sha256:", size=len(data), media="text/x-fasta", at=0.0
+    )
+    return ArtifactVersion(record, lambda: io.BytesIO(data))
+
+
+def test_meson_artifact_types(site: Site) -> None:
+    fasta = loaded(site, "meson_artifact_types").artifact_type("fasta")
+    old, new = version(1, b">a one\nACGT\n>b\nAC\n"), version(2, b">b\nAC\n>c\nGT\n")
+
+    assert isinstance(fasta, ArtifactType)
+    assert fasta.preview(old) == TextView("a\nb", "align.reads")
+    assert fasta.diff(old, new) == TextView("-a\n+c", "align.reads", "diff")
+    assert fasta.over_time([old, new]) is None
+    with old.open() as one, io.BytesIO(b">b\nAC\n>a one\nACGT\n") as other:
+        assert fasta.fingerprint(one) == fasta.fingerprint(other)
+
+
+def test_meson_visualizers(site: Site) -> None:
+    sizes = loaded(site, "meson_visualizers").visualizer("sizes")
+
+    assert isinstance(sizes, Visualizer)
+    view = sizes.draw([version(1, b"four")], sizes.Options(colour="red"))
+    assert isinstance(view, VegaLite)
+    assert view.spec["data"] == {"values": [{"number": 1, "bytes": 4}]}
+    assert view.spec["mark"] == {"type": "bar", "color": "red"}

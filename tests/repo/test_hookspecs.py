@@ -15,7 +15,7 @@ from meson_core.plugins.reference import HookDoc, hook_docs, render
 from tests.repo.tracked import ROOT
 
 HOOKS = hook_docs()
-BUILT_IN = {"files", "local", "matchers", "python", "shell"}
+BUILT_IN = {"artifacts", "files", "local", "matchers", "python", "shell"}
 
 
 def specifications() -> dict[str, pluggy.HookCaller]:

@@ -1,0 +1,31 @@
+"""Owns the built-in artifact types and visualizers, and what they share.
+
+    reading      the bytes of a version as text, JSON or rows, within bounds
+    documents    the types `json`, `text` and `file`
+    preview      the visualizer `table`: the beginning of a table
+
+Libraries that understand one format are imported when such bytes are read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meson_core.builtin.artifacts.documents import File, Json, Text
+from meson_core.builtin.artifacts.preview import TablePreview
+from meson_core.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from meson_core.artifacts import ArtifactType, Visualizer
+
+
+@hookimpl
+def meson_artifact_types() -> list[ArtifactType]:
+    """The built-in artifact types."""
+    return [Json(), Text(), File()]
+
+
+@hookimpl
+def meson_visualizers() -> list[Visualizer]:
+    """The built-in visualizers."""
+    return [TablePreview()]
