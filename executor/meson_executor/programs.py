@@ -19,7 +19,7 @@ from meson_executor.fencing import ATTEMPT_VARIABLE, Journal, Sweeper, boot_tick
 from meson_executor.logs import STDERR, STDOUT, Logs
 from meson_executor.loop import EDGE, READ, Loop
 from meson_executor.processes import Reaper, Spawner, signal_name
-from meson_executor.progress import ProgressFile, read_some
+from meson_executor.progress import REASONS, Failure, News, ProgressFile, read_some
 from meson_executor.protocol import Key, Message, failure
 from meson_executor.recipes import Recipes
 from meson_executor.secrets import SecretMissingError, Secrets
@@ -60,6 +60,7 @@ class Process:
         "attempt",
         "ended",
         "err",
+        "failure",
         "files",
         "guard",
         "name",
@@ -83,6 +84,8 @@ class Process:
         self.ended = 0.0
         self.guard: Guard | None = None
         self.progress: ProgressFile | None = None
+        #: What it has said of its own failure, in case it fails.
+        self.failure: Failure | None = None
         #: When KILL follows TERM, once it is being stopped (monotonic).
         self.stops: float | None = None
 
@@ -183,7 +186,7 @@ class Programs:
         for key, process in self._running.items():
             if process.progress is not None:
                 news = process.progress.read()
-                self._report(process, news.facts)
+                self._report(process, news)
                 if news.fraction is not None or news.message is not None:
                     found.append((key, news.fraction, news.message))
         return found
@@ -267,9 +270,10 @@ class Programs:
         if process.pid and process.stops is not None and time.monotonic() >= process.stops - 0.001:
             self._sweeper.signal(process.marker, process.pid, signal.SIGKILL)
 
-    def _report(self, process: Process, facts: list[str]) -> None:
-        for fields in facts:
+    def _report(self, process: Process, news: News) -> None:
+        for fields in news.facts:
             self._executor.fact(process.attempt, fields)
+        process.failure = news.failure or process.failure
 
     # --- the end --------------------------------------------------------------------------------------------------
 
@@ -308,7 +312,9 @@ class Programs:
     def _finish(self, process: Process, status: int) -> None:
         attempt = process.attempt
         if process.progress is not None:
-            self._report(process, process.progress.read(last=True).facts)
+            self._report(process, process.progress.read(last=True))
+            while process.progress.more:
+                self._report(process, process.progress.read(last=True))
         if attempt.stopping is not None:
             self._executor.stopped(attempt)
         elif os.WIFSIGNALED(status):
@@ -316,8 +322,7 @@ class Programs:
             cause = "platform" if number in _FOREIGN else "user"
             self._executor.fail(attempt, cause, _signalled(number))
         elif status:
-            code = os.WEXITSTATUS(status)
-            self._executor.fail(attempt, "user", failure("exit", "exit code %d" % code, exit_code=code))
+            self._executor.fail(attempt, *_exited(os.WEXITSTATUS(status), process.failure))
         else:
             self._succeed(process)
             return
@@ -381,6 +386,13 @@ class Programs:
             self._putter.remove(prefix)
         else:
             self._folders.append(prefix)
+
+
+def _exited(code: int, told: Failure | None) -> tuple[str, Message]:
+    """Cause and failure of a program that ended with this exit code, by its own account where it gave one."""
+    if told is None:
+        return "user", failure("exit", "exit code %d" % code, exit_code=code)
+    return REASONS[told.reason], failure(told.reason, told.message, exit_code=code, traceback=told.traceback)
 
 
 def _signalled(number: int) -> Message:

@@ -1,7 +1,9 @@
 """Owns the progress file of a program: lines that say how far it is, and facts that it wants known.
 
 A line is `0.35 reading the ratings`, `35%`, or a JSON object: `{"progress": 0.35, "message": "…"}`, `{"emit": name, "value": …}`,
-`{"link": name, "url": …}`. What is none of these counts as a message, so that any text does.
+`{"link": name, "url": …}`, `{"failure": message, "traceback": "…", "reason": "…"}`. What is none of these counts as a
+message, so that any text does. A failure is told if the program then ends with another exit code than 0; its reason is
+one of `REASONS`.
 """
 
 from __future__ import annotations
@@ -18,9 +20,27 @@ _MAX_READ = 1024 * 1024
 _MAX_MESSAGE = 500
 #: Largest value that may be emitted, in characters of JSON.
 MAX_EMITTED = 64 * 1024
+#: What a program may say of its own failure → whose it is. "launch" is: this machine lacks what the program needs.
+REASONS = {"exception": "user", "out of memory": "user", "launch": "platform"}
+_MAX_FAILURE = 2000
+_MAX_TRACEBACK = 32 * 1024
 _FRACTION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(%?)(?:\s+(.*))?\Z", re.DOTALL)
 
 _dumps = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+class Failure(NamedTuple):
+    """What a program says of its own failure.
+
+    Args:
+        reason: one of `REASONS`.
+        message: one line.
+        traceback: of the author's own code; None where it has none to tell.
+    """
+
+    reason: str
+    message: str
+    traceback: str | None
 
 
 class News(NamedTuple):
@@ -30,11 +50,13 @@ class News(NamedTuple):
         fraction: 0 to 1, the latest; None for no news.
         message: the latest; None for no news.
         facts: emitted values and links, as the fields of facts.
+        failure: why it is about to end badly, the latest; None for no news.
     """
 
     fraction: float | None
     message: str | None
     facts: list[str]
+    failure: Failure | None = None
 
 
 _NOTHING = News(None, None, [])
@@ -47,7 +69,7 @@ class ProgressFile:
         path: of the file, which need not be there.
     """
 
-    __slots__ = ("_offset", "_path", "_rest", "there")
+    __slots__ = ("_offset", "_path", "_rest", "more", "there")
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -55,9 +77,12 @@ class ProgressFile:
         self._rest = b""
         #: Whether it has come to be.
         self.there = False
+        #: Whether there may be more than the last look has taken.
+        self.more = False
 
     def read(self, last: bool = False) -> News:
-        """What is new; `last`: the program has ended, so an unfinished line is one."""
+        """What is new; `last`: the program has ended, so an unfinished line is one, unless there is `more`."""
+        self.more = False
         try:
             data = read_some(self._path, self._offset, _MAX_READ)
         except FileNotFoundError:
@@ -68,16 +93,19 @@ class ProgressFile:
         self.there = True
         self._offset += len(data)
         lines = (self._rest + data).split(b"\n")
-        self._rest = b"" if last else lines.pop()[-_MAX_READ:]
+        self.more = len(data) == _MAX_READ
+        self._rest = b"" if last and not self.more else lines.pop()[-_MAX_READ:]
         fraction: float | None = None
         message: str | None = None
         facts: list[str] = []
+        failure: Failure | None = None
         for line in lines:
             news = parse(line.decode("utf-8", "replace").strip())
             fraction = fraction if news.fraction is None else news.fraction
             message = message if news.message is None else news.message
             facts.extend(news.facts)
-        return News(fraction, message, facts)
+            failure = news.failure or failure
+        return News(fraction, message, facts, failure)
 
 
 def read_some(path: str, offset: int, size: int) -> bytes:
@@ -123,12 +151,28 @@ def _parse_object(found: Any, line: str) -> News:
         return News(None, None, ['"f":"emitted","name":{},"value":{}'.format(_dumps(str(found["emit"])), value)])
     if "link" in found:
         return News(None, None, [link_fact(str(found["link"]), str(found.get("url")))])
+    if "failure" in found:
+        return News(None, None, [], _failure(found))
     fraction = found.get("progress")
     message = found.get("message")
     if fraction is None and message is None:
         return News(None, line[:_MAX_MESSAGE], [])
     good = isinstance(fraction, (int, float)) and not isinstance(fraction, bool)
     return News(_clip(float(fraction)) if good else None, None if message is None else str(message)[:_MAX_MESSAGE], [])
+
+
+def _failure(found: Any) -> Failure:
+    reason, traceback = found.get("reason"), found.get("traceback")
+    return Failure(
+        reason if isinstance(reason, str) and reason in REASONS else "exception",
+        _text(found["failure"], _MAX_FAILURE),
+        None if traceback is None else _text(traceback, _MAX_TRACEBACK),
+    )
+
+
+def _text(value: Any, size: int) -> str:
+    # Half a character (a lone surrogate) is text to Python alone.
+    return str(value)[:size].encode("utf-8", "replace").decode("utf-8")
 
 
 def link_fact(name: str, url: str) -> str:

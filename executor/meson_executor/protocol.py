@@ -85,6 +85,9 @@ What ended an attempt badly is told by `cause` and `failure.reason`:
     platform    "signal" (KILL or TERM, and not by us), "launch" (this machine could not), "host died"
     timeout     "timeout"
 
+A program that ends with an exit code other than 0 may have told by itself what was wrong (`progress`): then its own words
+are in `failure`, beside the exit code, with the reason "exception", "out of memory" or, cause platform, "launch".
+
 `failed` and `fenced` differ in what they mean for an external job: a failure begins a new one with the next attempt, a fenced
 attempt keeps its job key. So a host that dies fences the attempts that had told of a submission or that carry on an
 earlier attempt's job; all others that a foreign KILL or a dead host takes along are `failed`, cause platform.

@@ -48,6 +48,8 @@ class _Recipe:
         self.env[b"MESON_STEP"] = template.step.encode()
         if template.project:
             self.env[b"MESON_PROJECT"] = os.fsencode(template.project)
+        if template.outputs:
+            self.env[b"MESON_OUTPUT_TYPES"] = json.dumps(template.outputs, ensure_ascii=False).encode("utf-8")
         self.texts: list[tuple[str, Any]] = []
         for name, text in (work.get("env") or {}).items():
             if isinstance(text, str):

@@ -9,6 +9,7 @@ What the process finds in its environment, as every program does that an executo
     MESON_INPUTS          a JSON file of all inputs; an artifact is the path of a local file in it
     MESON_INPUT_<name>    one input as text: an artifact as a path, null as nothing, lists and dicts in the file only
     MESON_OUTPUTS         the file to write the outputs to, as a JSON object by name
+    MESON_OUTPUT_TYPES    the declared outputs, as a JSON object of name and type
     MESON_PROGRESS        the file to append lines of progress to: `0.4 half of it`
     MESON_SCRATCH         a folder that all steps of the run share
     MESON_PROJECT         the folder of the project's files, as they were when the run was submitted

@@ -89,6 +89,94 @@ def test_how_a_program_ended(peer: Peer, script: str, cause: str, failure: dict[
     assert (end["f"], end["cause"], end["failure"]) == ("failed", cause, failure)
 
 
+def telling(line: str, then: str = "exit 1") -> str:
+    return f"echo '{line}' >> $MESON_PROGRESS; {then}"
+
+
+@pytest.mark.parametrize(
+    ("script", "cause", "failure"),
+    [
+        (
+            telling('{"failure": "Error in fit(): ä", "traceback": "1: fit()"}'),
+            "user",
+            {"reason": "exception", "message": "Error in fit(): ä", "exit_code": 1, "traceback": "1: fit()"},
+        ),
+        (
+            telling('{"failure": "no room", "reason": "out of memory"}', "exit 7"),
+            "user",
+            {"reason": "out of memory", "message": "no room", "exit_code": 7},
+        ),
+        (
+            telling('{"failure": "there is no R here", "reason": "launch"}'),
+            "platform",
+            {"reason": "launch", "message": "there is no R here", "exit_code": 1},
+        ),
+        (
+            telling('{"failure": ["odd"], "reason": {}, "traceback": 7}'),
+            "user",
+            {"reason": "exception", "message": "['odd']", "exit_code": 1, "traceback": "7"},
+        ),
+        (
+            telling('{"failure": "half: \\ud800"}'),
+            "user",
+            {"reason": "exception", "message": "half: ?", "exit_code": 1},
+        ),
+        (
+            telling('{"failure": "first"}', "") + telling('{"failure": "last"}'),
+            "user",
+            {"reason": "exception", "message": "last", "exit_code": 1},
+        ),
+        (
+            telling('{"failure": "told"}', "kill -SEGV $$"),
+            "user",
+            {"reason": "signal", "message": "ended by SIGSEGV", "signal": "SIGSEGV"},
+        ),
+    ],
+)
+def test_a_program_tells_its_failure_in_its_own_words(
+    peer: Peer, script: str, cause: str, failure: dict[str, Any]
+) -> None:
+    """An error of R or Scala is told as one of Python is, not as the number of an exit code."""
+    peer.order({"step": shell(script)}, order())
+
+    end = peer.end(key())
+
+    assert (end["f"], end["cause"], end["failure"]) == ("failed", cause, failure)
+
+
+def test_a_failure_that_did_not_happen_is_forgotten(peer: Peer) -> None:
+    """Neither the attempt that told it and went on, nor the next in its folder, has failed by it."""
+    peer.order({"step": shell(telling('{"failure": "not so bad"}', "exit 0"))}, order(node=1))
+    assert peer.end(key(1))["f"] == "succeeded"
+
+    peer.order({"step": shell("exit 3")}, order(node=2))
+
+    assert peer.end(key(2))["failure"]["message"] == "exit code 3"
+
+
+def test_nothing_that_was_told_is_lost_behind_a_lot(peer: Peer) -> None:
+    """A megabyte of progress between two looks hides neither facts nor the failure."""
+    lines = "yes 'a message that is rather long and says nothing' | head -n 60000 >> $MESON_PROGRESS"
+    script = telling('{"emit": "first", "value": 1}', lines) + "; " + telling('{"failure": "at the end"}')
+    peer.order({"step": shell(script)}, order())
+
+    assert peer.end(key())["failure"]["message"] == "at the end"
+    assert peer.fact("emitted", key(), name="first")["value"] == 1
+
+
+def test_a_program_knows_what_it_should_return(executor: ExecutorAt, peer: Peer) -> None:
+    """A language whose only numbers are vectors has to know whether one of them is a list."""
+    declared = {"losses": "list[float]", "größe": "int"}
+    script = """echo "$MESON_OUTPUT_TYPES"; echo '{"losses": [1], "größe": 1}' > $MESON_OUTPUTS"""
+    peer.order({"step": shell(script, outputs=declared)}, order(node=1))
+    peer.end(key(1))
+    peer.order({"step": shell('echo "${MESON_OUTPUT_TYPES-unset}"')}, order(node=2))
+    peer.end(key(2))
+
+    assert json.loads(_log(executor, 1)[0]) == declared
+    assert _log(executor, 2) == ["unset"]
+
+
 def test_a_program_of_python_ends_quietly_when_its_reader_does(peer: Peer) -> None:
     """Python ignores SIGPIPE; what it starts must not."""
     peer.order({"step": shell("yes | head -n 1 > /dev/null; trap '' 0; kill -PIPE $$")}, order())
