@@ -3,11 +3,13 @@
     class TestMyScheduler(ResourceSchedulerKit):
         definition = my_plugin.DEFINITION
 
-    schedulers      the kit for resource schedulers; `bench` opens them as an orchestrator does
-    kinds           the kits for step kinds; `context` is what an async step sees
-    fake_service    a service outside of Meson that counts what is submitted to it
-    clock           time that tests turn
-    pytest_plugin   the same as fixtures; it comes with meson-core
+    kinds             the kits for step kinds; `context` is what an async step sees
+    schedulers        the kit for resource schedulers; `bench` opens them as an orchestrator does
+    matchers          the kit for resource matchers
+    artifact_stores   the kit for artifact stores
+    fake_service      a service outside of Meson that counts what is submitted to it
+    clock             time that tests turn
+    pytest_plugin     the same as fixtures; it comes with meson-core
 
 Everything is imported when it is first used, for every pytest of an environment loads the pytest plugin.
 """
@@ -18,18 +20,31 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from meson_core.testing.artifact_stores import ArtifactStoreKit
     from meson_core.testing.clock import VirtualClock
     from meson_core.testing.context import FakeContext
     from meson_core.testing.fake_service import FakeService
     from meson_core.testing.kinds import ProgramKindKit, ServiceKindKit
+    from meson_core.testing.matchers import ResourceMatcherKit
     from meson_core.testing.schedulers import ResourceSchedulerKit
 
-__all__ = ["FakeContext", "FakeService", "ProgramKindKit", "ResourceSchedulerKit", "ServiceKindKit", "VirtualClock"]
+__all__ = [
+    "ArtifactStoreKit",
+    "FakeContext",
+    "FakeService",
+    "ProgramKindKit",
+    "ResourceMatcherKit",
+    "ResourceSchedulerKit",
+    "ServiceKindKit",
+    "VirtualClock",
+]
 
 _MODULES = {
+    "ArtifactStoreKit": "artifact_stores",
     "FakeContext": "context",
     "FakeService": "fake_service",
     "ProgramKindKit": "kinds",
+    "ResourceMatcherKit": "matchers",
     "ResourceSchedulerKit": "schedulers",
     "ServiceKindKit": "kinds",
     "VirtualClock": "clock",

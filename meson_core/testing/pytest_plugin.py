@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from meson_core.testing.fake_service import FakeService
 
 # The asserts of the kits are those of their users' tests.
-pytest.register_assert_rewrite("meson_core.testing.kinds", "meson_core.testing.schedulers")
+_KITS = ("artifact_stores", "kinds", "matchers", "schedulers")
+pytest.register_assert_rewrite(*(f"meson_core.testing.{kit}" for kit in _KITS))
 
 
 @pytest.fixture
