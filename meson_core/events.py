@@ -233,6 +233,7 @@ class AttemptFailed(Event, frozen=True, array_like=True, tag=True, gc=False):
         cause: whose budget of retries pays.
         failure: what is told.
         final: a retry cannot help (the kind says so); budgets are not asked.
+        after_s: seconds that an outside service asked to wait before the next attempt.
     """
 
     instance: Instance
@@ -241,6 +242,7 @@ class AttemptFailed(Event, frozen=True, array_like=True, tag=True, gc=False):
     cause: Cause
     failure: Failure
     final: bool = False
+    after_s: float = 0.0
 
 
 class AttemptReturned(Event, frozen=True, array_like=True, tag=True, gc=False):

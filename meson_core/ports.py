@@ -146,8 +146,14 @@ class StepContext(Protocol):
     def messages(self) -> AsyncIterator[tuple[str, Any]]:
         """What is sent to this attempt, as it comes."""
 
-    async def submitting(self) -> None:
-        """Commit the intent to submit; returns once it is in the log. Call it right before the submission."""
+    async def submitting(self, *, recoverable: bool | None = None) -> None:
+        """Commit the intent to submit; returns once it is in the log. Call it right before the submission.
+
+        Args:
+            recoverable: whether a crash before `remember` can be cleared up without a person; None: as the kind's capabilities
+                say. For kinds whose services differ from step to step. A second call corrects the first: a service that has
+                refused for certain has started nothing, so there is nothing to clear up.
+        """
 
     async def remember(self, external_id: str) -> None:
         """Commit the id of the external job; returns once it is in the log."""
@@ -157,6 +163,13 @@ class StepContext(Protocol):
 
     async def put(self, path: Path, *, name: str | None = None, media: str | None = None) -> JsonObject:
         """Store a file by content and return its artifact value."""
+
+    async def path(self, artifact: Mapping[str, Any]) -> Path:
+        """A local file with the bytes of an artifact value (an input that is one), not to be changed.
+
+        Raises:
+            ArtifactError: it is no artifact value, or its bytes are not in reach.
+        """
 
     async def secret(self, name: str) -> str:
         """A secret, resolved on this machine, never written down."""
@@ -204,7 +217,8 @@ class ServiceKind(Protocol):
         Cancellation arrives as `asyncio.CancelledError`: kill the external job, then let it pass.
 
         Raises:
-            BackendError: the service said no; `retryable` false ends the step's retries.
+            BackendError: the service said no; `retryable` false ends the step's retries, `after_s` is waited before the next.
+            MesonError: any other of the tree is the step's failure, told without a traceback; its retries go on.
         """
 
 

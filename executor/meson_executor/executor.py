@@ -263,12 +263,12 @@ class Executor:
         """It is done; `outputs` is a JSON object. A success that comes while it is being stopped is one all the same."""
         self._end(attempt, f'"f":"succeeded","began":{attempt.began or at:.6f},"outputs":{outputs}', at)
 
-    def fail(self, attempt: Attempt, cause: str, why: Message, final: bool = False) -> None:
+    def fail(self, attempt: Attempt, cause: str, why: Message, final: bool = False, after_s: float = 0.0) -> None:
         """It has ended without a result, by itself."""
         if attempt.stopping is not None:
             self.stopped(attempt)
             return
-        self._fail(attempt, cause, why, final)
+        self._fail(attempt, cause, why, final, after_s)
 
     def stopped(self, attempt: Attempt) -> None:
         """It has ended because it was stopped, and nothing of it is left."""
@@ -310,9 +310,11 @@ class Executor:
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    def _fail(self, attempt: Attempt, cause: str, why: Message, final: bool = False) -> None:
+    def _fail(self, attempt: Attempt, cause: str, why: Message, final: bool = False, after_s: float = 0.0) -> None:
         began = "null" if attempt.began is None else f"{attempt.began:.6f}"
         tail = ',"final":true' if final else ""
+        if after_s > 0:
+            tail += f',"after_s":{after_s:.3f}'
         self._end(attempt, f'"f":"failed","began":{began},"cause":"{cause}","failure":{_dumps(why)}{tail}')
 
     def _end(self, attempt: Attempt, fields: str, at: float | None = None) -> None:

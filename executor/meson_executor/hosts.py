@@ -343,7 +343,8 @@ class Hosts:
                 return
         self._finish(host, number, attempt)
         if what == "failed":
-            self._executor.fail(attempt, end["cause"], end["failure"], bool(end.get("final")))
+            after_s = float(end.get("after_s") or 0)
+            self._executor.fail(attempt, end["cause"], end["failure"], bool(end.get("final")), after_s)
         elif what == "killed":
             attempt.stopping = attempt.stopping or "kill"
             self._executor.stopped(attempt)

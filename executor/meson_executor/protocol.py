@@ -65,7 +65,7 @@ A Fact is `{"f": what, "k": key, "at": time, ...}`:
     started
     succeeded   began, outputs
     failed      began | null, cause ("user" | "platform" | "timeout"), failure {reason, message, exit_code, signal,
-                traceback}, final
+                traceback}, final, after_s (that an outside service asked to wait)
     killed      began | null
     fenced      reason                        certainly gone, through no doing of the step, and its result is not known
     returned    reason                        never began, no budget pays

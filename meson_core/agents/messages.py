@@ -63,12 +63,14 @@ class Failed(FactBase, frozen=True, tag="failed", gc=False):
         cause: whose budget of retries pays.
         failure: what is told.
         final: a retry cannot help.
+        after_s: seconds that an outside service asked to wait before the next attempt.
     """
 
     began: float | None
     cause: Cause
     failure: Failure
     final: bool = False
+    after_s: float = 0.0
 
 
 class Killed(FactBase, frozen=True, tag="killed", gc=False):

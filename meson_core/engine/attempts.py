@@ -48,6 +48,9 @@ RECOVERABLE: Final = 1
 IN_THE_GAP: Final = 2
 REMEMBERED: Final = 3
 
+#: Longest wait that an outside service may ask for, in seconds: a mistaken date of its own must not stop a run for years.
+MAX_ASKED_S: Final = 24 * 3600.0
+
 VERDICTS: Final = ("succeeded", "failed", "retry")
 
 _PLATFORM: Final = CAUSES[Cause.platform]
@@ -183,7 +186,16 @@ def fail(m: Memory, step: LiveStep, event: AttemptFailed) -> None:
         _unknown(m, step, event.failure.message)
     else:
         keeps_job = not told and event.cause is not Cause.timeout
-        _failed(m, step, CAUSES[event.cause], event.failure.message, event.at, keeps_job=keeps_job, final=event.final)
+        _failed(
+            m,
+            step,
+            CAUSES[event.cause],
+            event.failure.message,
+            event.at,
+            keeps_job=keeps_job,
+            final=event.final,
+            after_s=event.after_s,
+        )
 
 
 def fence(m: Memory, step: LiveStep, event: AttemptFenced) -> None:
@@ -206,7 +218,17 @@ def _unknown(m: Memory, step: LiveStep, why: str) -> None:
     m.move(step.scope, step.position, OUTCOME_UNKNOWN, step.attempt, why)
 
 
-def _failed(m: Memory, step: LiveStep, cause: int, message: str, at: float, *, keeps_job: bool, final: bool) -> None:
+def _failed(
+    m: Memory,
+    step: LiveStep,
+    cause: int,
+    message: str,
+    at: float,
+    *,
+    keeps_job: bool,
+    final: bool,
+    after_s: float = 0.0,
+) -> None:
     counters = list(step.failures)
     counters[cause] += 1
     step.failures = (counters[0], counters[1], counters[2])
@@ -222,6 +244,7 @@ def _failed(m: Memory, step: LiveStep, cause: int, message: str, at: float, *, k
     why = f"attempt {step.attempt} failed ({_CAUSE_NAMES[cause]} retry {counters[cause]}{paid}): {message}"
     step.lost = False
     wait = backoff_s(step.node.retry, sum(counters), m.run_id, step.instance, step.attempt)
+    wait = max(wait, min(after_s, MAX_ASKED_S))
     if wait <= 0:
         _next_attempt(m, step, why)
         return

@@ -6,12 +6,15 @@ import asyncio
 import contextvars
 import json
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+from meson_core.errors import ArtifactError
+from meson_runtime.artifacts import ArtifactMissingError, is_artifact
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from concurrent.futures import Executor
-    from pathlib import Path
 
     from meson_core.ports import JsonObject, StepCapabilities
     from meson_runtime.artifacts import FileStore
@@ -104,10 +107,9 @@ class Context:
 
     # --- the outside job ------------------------------------------------------------------------------------------
 
-    async def submitting(self) -> None:
-        await self._outlet.recorded(
-            self._number, {"f": "submitting", "job": self.job_key, "recoverable": self._capabilities.recoverable}
-        )
+    async def submitting(self, *, recoverable: bool | None = None) -> None:
+        known = self._capabilities.recoverable if recoverable is None else recoverable
+        await self._outlet.recorded(self._number, {"f": "submitting", "job": self.job_key, "recoverable": known})
 
     async def remember(self, external_id: str) -> None:
         await self._outlet.recorded(self._number, {"f": "remembered", "id": str(external_id)})
@@ -130,6 +132,19 @@ class Context:
             raise RuntimeError("this executor has no artifact store")
         value: JsonObject = await self.call(store.put, path, name, media)
         return value
+
+    async def path(self, artifact: Mapping[str, Any]) -> Path:
+        store = self._outlet.artifacts
+        if not is_artifact(artifact):
+            raise ArtifactError(f"{artifact!r:.200} is not an artifact value")
+        if store is None:
+            raise ArtifactError(
+                f"the artifact {artifact.get('name')!r} is out of reach: this executor has no artifact store"
+            )
+        try:
+            return Path(await self.call(store.find, artifact["$artifact"]))
+        except (ArtifactMissingError, ValueError) as error:
+            raise ArtifactError(str(error)) from None
 
     async def secret(self, name: str) -> str:
         return await self._outlet.secret(name)

@@ -40,7 +40,12 @@ def failure(error: BaseException) -> dict[str, Any]:
     if isinstance(error, BackendError):
         asked = "" if error.after_s is None else f" (it asks to wait {error.after_s:g} s)"
         told = {"reason": "exception", "message": f"{error}{asked}"}
-        return _failed("platform", told) if error.retryable else _failed("user", told, final=True)
+        if not error.retryable:
+            return _failed("user", told, final=True)
+        return _failed("platform", told) | ({} if error.after_s is None else {"after_s": error.after_s})
+    if isinstance(error, MesonError):
+        # A kind that says what went wrong in our own words has nothing to add by its frames.
+        return _failed("user", {"reason": "exception", "message": str(error)})
     return _failed("user", describe(error, _OURS))
 
 

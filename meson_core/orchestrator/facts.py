@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _BY_FACT: dict[type, Callable[[Any], AnyEvent]] = {
     agents.Started: lambda f: ev.AttemptStarted(f.at, f.k[1], f.k[2]),
     agents.Succeeded: lambda f: ev.AttemptSucceeded(f.at, f.k[1], f.k[2], f.began, f.outputs),
-    agents.Failed: lambda f: ev.AttemptFailed(f.at, f.k[1], f.k[2], f.began, f.cause, f.failure, f.final),
+    agents.Failed: lambda f: ev.AttemptFailed(f.at, f.k[1], f.k[2], f.began, f.cause, f.failure, f.final, f.after_s),
     agents.Killed: lambda f: ev.AttemptKilled(f.at, f.k[1], f.k[2], f.began),
     agents.Fenced: lambda f: ev.AttemptFenced(f.at, f.k[1], f.k[2], f.reason),
     agents.Returned: lambda f: ev.AttemptReturned(f.at, f.k[1], f.k[2], f.reason),

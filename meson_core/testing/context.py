@@ -8,8 +8,10 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from meson_core.errors import ArtifactError
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
     from pathlib import Path
 
     from meson_core.ports import JsonObject
@@ -25,6 +27,7 @@ class FakeContext:
         remembered: the external id that an earlier attempt remembered.
         inputs: name → JSON value.
         secrets: name → value.
+        artifacts: files whose bytes are in reach: `FakeContext.value(path)` stands for one of them.
         crash: where the host dies: before the intent is in the log ("submitting"), after the submission and before it is
             remembered ("submitted"), or right after ("remembered"). From there the step makes no further move; `crashed`
             says that it got there.
@@ -37,6 +40,7 @@ class FakeContext:
         remembered: str | None = None,
         inputs: Mapping[str, Any] | None = None,
         secrets: Mapping[str, str] | None = None,
+        artifacts: Iterable[Path] = (),
         crash: Moment | None = None,
     ) -> None:
         self.run_id = "run"
@@ -49,9 +53,12 @@ class FakeContext:
         self.scratch = ""
         #: What the step said, in order: ("submitting", key), ("remember", id), ("progress", fraction, message), …
         self.told: list[tuple[Any, ...]] = []
+        #: What the step said last of a crash before `remember`; None: as the kind's capabilities say.
+        self.recoverable: bool | None = None
         self.crashed = asyncio.Event()
         self._crash = crash
         self._secrets = dict(secrets or {})
+        self._artifacts = {self.value(path)["$artifact"]: path for path in artifacts}
         self._changed = asyncio.Event()
         self._inbox: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
 
@@ -94,9 +101,10 @@ class FakeContext:
         while True:
             yield await self._inbox.get()
 
-    async def submitting(self) -> None:
-        """Kept as ("submitting", job key)."""
+    async def submitting(self, *, recoverable: bool | None = None) -> None:
+        """Kept as ("submitting", job key), and in `recoverable`."""
         await self._maybe_crash("submitting")
+        self.recoverable = recoverable
         self._tell(("submitting", self.job_key))
 
     async def remember(self, external_id: str) -> None:
@@ -112,9 +120,26 @@ class FakeContext:
 
     async def put(self, path: Path, *, name: str | None = None, media: str | None = None) -> JsonObject:
         """Kept as ("put", name, digest); nothing is stored."""
-        content = await asyncio.to_thread(path.read_bytes)
+        value = await asyncio.to_thread(self.value, path, name=name, media=media)
+        self._tell(("put", value["name"], value["$artifact"]))
+        return value
+
+    async def path(self, artifact: Mapping[str, Any]) -> Path:
+        """One of the files that the test has given.
+
+        Raises:
+            ArtifactError: it is none of them.
+        """
+        found = self._artifacts.get(str(artifact.get("$artifact")))
+        if found is None:
+            raise ArtifactError(f"the artifact {artifact.get('name')!r} is not among those that the test has given")
+        return found
+
+    @staticmethod
+    def value(path: Path, *, name: str | None = None, media: str | None = None) -> JsonObject:
+        """The artifact value of a file."""
+        content = path.read_bytes()
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-        self._tell(("put", name or path.name, digest))
         return {"$artifact": digest, "size": len(content), "name": name or path.name, "media": media or ""}
 
     async def secret(self, name: str) -> str:

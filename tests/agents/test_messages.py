@@ -48,16 +48,26 @@ def test_every_fact_of_the_wire_is_known(raw: dict[str, Any], kind: type) -> Non
 def test_a_failure_keeps_everything_that_is_told() -> None:
     """The traceback and the exit code are what a person looks for first."""
     failure = {"reason": "exit", "message": "exit code 3", "exit_code": 3, "signal": None, "traceback": "File …"}
-    raw = {"f": "failed", "k": K, "at": 1.0, "began": 0.5, "cause": "timeout", "failure": failure, "final": True}
+    raw = {
+        "f": "failed",
+        "k": K,
+        "at": 1.0,
+        "began": 0.5,
+        "cause": "timeout",
+        "failure": failure,
+        "final": True,
+        "after_s": 9,
+    }
 
     message = decode(json.dumps({"t": "facts", "seq": 1, "facts": [raw]}).encode())
 
     assert isinstance(message, Facts)
     (fact,) = message.facts
     assert isinstance(fact, agents.Failed)
-    assert (Cause.timeout, True, 3, "File …") == (
+    assert (Cause.timeout, True, 9, 3, "File …") == (
         fact.cause,
         fact.final,
+        fact.after_s,
         fact.failure.exit_code,
         fact.failure.traceback,
     )

@@ -149,10 +149,19 @@ class Story:
         return self.tell(ev.AttemptSucceeded(self.now, *self.attempt(name), self.now, OUTPUTS))
 
     def failed(
-        self, name: str, cause: str = "user", signal: str | None = None, *, final: bool = False, message: str = "boo"
+        self,
+        name: str,
+        cause: str = "user",
+        signal: str | None = None,
+        *,
+        final: bool = False,
+        message: str = "boo",
+        after_s: float = 0.0,
     ) -> list[str]:
         failure = ev.Failure("exit" if signal is None else "signal", message, signal=signal)
-        return self.tell(ev.AttemptFailed(self.now, *self.attempt(name), self.now, Cause(cause), failure, final))
+        return self.tell(
+            ev.AttemptFailed(self.now, *self.attempt(name), self.now, Cause(cause), failure, final, after_s)
+        )
 
     def given_back(self, name: str) -> list[str]:
         return self.tell(ev.AttemptReturned(self.now, *self.attempt(name), "drained"))

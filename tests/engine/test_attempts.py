@@ -83,6 +83,21 @@ def test_backing_off_takes_longer_with_every_failure_of_any_cause() -> None:
     story.check()
 
 
+def test_a_service_that_asks_to_wait_is_not_asked_before() -> None:
+    story = one(retry={"platform": 9, "backoff_s": 5, "factor": 1, "jitter": 0})
+    story.placed("a")  # at 1001
+    assert story.failed("a", "platform", after_s=30) == ["a: starting → retrying", "timer a#1 at 1032"]
+    story.waited("a")
+    story.placed("a")
+    before = story.now
+    assert story.failed("a", "platform", after_s=2)[1] == f"timer a#2 at {before + 5:g}"
+    story.waited("a")
+    story.placed("a")
+    before = story.now
+    assert story.failed("a", "platform", after_s=1e9)[1] == f"timer a#3 at {before + 86400:g}"
+    story.check()
+
+
 def test_jitter_spreads_and_is_the_same_in_every_replay() -> None:
     retry = Retry(backoff_s=10, factor=1, jitter=0.5)
     waits = {backoff_s(retry, 1, "run", (0, item), 1) for item in range(200)}

@@ -93,6 +93,10 @@ def test_a_submission_waits_for_the_log(executor: ExecutorAt) -> None:
             {"f": "failed", "cause": "platform", "failure": {"reason": "exception", "message": "503"}},
             {"f": "failed", "cause": "platform", "failure": {"reason": "exception", "message": "503"}},
         ),
+        (
+            {"f": "failed", "cause": "platform", "failure": {"reason": "exception", "message": "429"}, "after_s": 30.5},
+            {"f": "failed", "cause": "platform", "failure": {"reason": "exception", "message": "429"}, "after_s": 30.5},
+        ),
         ({"f": "succeeded", "outputs": {"rows": 3}}, {"f": "succeeded", "outputs": {"rows": 3}}),
         (
             {"f": "succeeded", "outputs": {"rows": "3"}},

@@ -36,6 +36,25 @@ def test_a_step_returns_its_outputs(host: Peer) -> None:
     assert host.end(number) == {"f": "succeeded", "outputs": {"x": [1, None, "ü"]}}
 
 
+def test_a_step_reads_an_artifact_that_came_as_an_input(host: Peer, tmp_path: Path) -> None:
+    (tmp_path / "model.bin").write_bytes(b"weights")
+    value = host.end(host.order("keeps", path=str(tmp_path / "model.bin")))["outputs"]["file"]
+
+    assert host.end(host.order("reads", inputs={"x": value}))["outputs"] == {"text": "weights"}
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"$artifact": "sha256:" + "0" * 64, "name": "model.bin"}, "the artifact sha256:00"),
+        ({"$artifact": "no digest"}, "'no digest' is not a digest"),
+        ("model.bin", "'model.bin' is not an artifact value"),
+    ],
+)
+def test_an_artifact_that_is_not_there_is_named(host: Peer, value: Any, message: str) -> None:
+    assert host.failure(host.order("reads", inputs={"x": value}))["failure"]["message"].startswith(message)
+
+
 def test_nothing_is_no_outputs(host: Peer) -> None:
     assert host.end(host.order("returns")) == {"f": "succeeded", "outputs": {}}
 
@@ -94,20 +113,27 @@ def test_an_exception_arrives_with_the_authors_frames_only(host: Peer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "cause", "final", "message"),
+    ("options", "cause", "final", "after_s", "message"),
     [
-        ({"value": "overloaded", "retryable": True}, "platform", False, "overloaded"),
-        ({"value": "busy", "retryable": True, "after_s": 30}, "platform", False, "busy (it asks to wait 30 s)"),
-        ({"value": "no such table", "retryable": False}, "user", True, "no such table"),
+        ({"value": "overloaded", "retryable": True}, "platform", False, None, "overloaded"),
+        ({"value": "busy", "retryable": True, "after_s": 30}, "platform", False, 30, "busy (it asks to wait 30 s)"),
+        ({"value": "no such table", "retryable": False}, "user", True, None, "no such table"),
     ],
 )
 def test_a_service_that_says_no_says_whether_a_retry_helps(
-    host: Peer, options: dict[str, Any], cause: str, final: bool, message: str
+    host: Peer, options: dict[str, Any], cause: str, final: bool, after_s: float | None, message: str
 ) -> None:
     end = host.failure(host.order("backend", **options))
 
-    assert (end["cause"], end["final"]) == (cause, final)
+    assert (end["cause"], end["final"], end.get("after_s")) == (cause, final, after_s)
     assert end["failure"] == {"reason": "exception", "message": message}
+
+
+def test_an_error_of_our_tree_is_the_steps_own_word_and_needs_no_traceback(host: Peer) -> None:
+    end = host.failure(host.order("says_no", value="the query found nothing"))
+
+    assert (end["cause"], end["final"]) == ("user", False)
+    assert end["failure"] == {"reason": "exception", "message": "the query found nothing"}
 
 
 def test_a_step_that_leaves_takes_nobody_along(host: Peer) -> None:

@@ -64,6 +64,17 @@ def test_without_either_the_step_says_so_before_it_submits(tmp_path: Path) -> No
         assert service.report().submissions == {}
 
 
+def test_a_step_knows_its_service_better_than_its_kind(tmp_path: Path) -> None:
+    with Peer.running(tmp_path) as host:
+        number = host.order("submits_to_another_service")
+        for recoverable in (False, True):
+            intent = host.next("fact", n=number)
+            assert intent["fact"]["recoverable"] is recoverable
+            host.send("acked", id=intent["id"])
+
+        assert host.end(number)["f"] == "succeeded"
+
+
 def test_a_job_that_is_remembered_is_found_again(tmp_path: Path) -> None:
     with FakeService.running(deduplicates=False, finds=False) as service:
         with Peer.running(tmp_path) as host:

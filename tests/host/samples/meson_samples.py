@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from meson_core.errors import BackendError
+from meson_core.errors import BackendError, NotFoundError
 from meson_core.hookspecs import hookimpl
 from meson_core.ports import Program, StepCapabilities
 
@@ -95,6 +95,10 @@ async def fails(options: AnyOptions, ctx: StepContext) -> Any:
 
 async def backend(options: AnyOptions, ctx: StepContext) -> Any:
     raise BackendError(str(options.value), retryable=options.retryable, after_s=options.after_s)
+
+
+async def says_no(options: AnyOptions, ctx: StepContext) -> Any:
+    raise NotFoundError(str(options.value))
 
 
 async def leaves(options: AnyOptions, ctx: StepContext) -> Any:
@@ -196,6 +200,16 @@ async def keeps(options: AnyOptions, ctx: StepContext) -> Any:
     return {"file": await ctx.put(Path(options.path), media="text/x-test")}
 
 
+async def reads(options: AnyOptions, ctx: StepContext) -> Any:
+    return {"text": (await ctx.path(ctx.inputs["x"])).read_text()}
+
+
+async def submits_to_another_service(options: AnyOptions, ctx: StepContext) -> Any:
+    await ctx.submitting(recoverable=False)
+    await ctx.submitting(recoverable=True)
+    return {}
+
+
 async def asks(options: AnyOptions, ctx: StepContext) -> Any:
     return {"length": len(await ctx.secret(options.value))}
 
@@ -210,8 +224,8 @@ async def blocks(options: AnyOptions, ctx: StepContext) -> Any:
 def meson_step_kinds() -> list[StepKind]:
     """All of them."""
     functions = (
-        returns, returns_nonsense, sees, fails, backend, leaves, cancels_itself, waits, cleans_up, cleans_up_for_ever,
+        returns, returns_nonsense, sees, fails, backend, says_no, leaves, cancels_itself, waits, cleans_up, cleans_up_for_ever,
         fails_while_it_is_stopped, succeeds_all_the_same, talks, says_its_name, progresses, tells, emits, submits,
-        listens, keeps, asks, blocks,
+        listens, keeps, reads, submits_to_another_service, asks, blocks,
     )  # fmt: skip
     return [*(Kind(function) for function in functions), Printer()]
