@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import sys
 import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -26,9 +26,11 @@ def main() -> int:
     given = parser.parse_args()
     begin = time.monotonic()
     outcomes: list[Outcome] = []
-    with ProcessPoolExecutor(given.side_by_side, max_tasks_per_child=20) as pool, Progress() as progress:
+    # Not an executor of `concurrent.futures`: with a limit of tasks per child it stands still (python/cpython#115634).
+    processes = multiprocessing.get_context("spawn").Pool(given.side_by_side, maxtasksperchild=20)
+    with processes as pool, Progress() as progress:
         task = progress.add_task("crash runs", total=given.runs)
-        for outcome in pool.map(run_seed, range(given.seed, given.seed + given.runs)):
+        for outcome in pool.imap(run_seed, range(given.seed, given.seed + given.runs)):
             outcomes.append(outcome)
             progress.advance(task)
             for problem in outcome.wrong:
