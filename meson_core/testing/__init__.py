@@ -7,6 +7,7 @@
     schedulers        the kit for resource schedulers; `bench` opens them as an orchestrator does
     matchers          the kit for resource matchers
     artifact_stores   the kit for artifact stores
+    artifacts         the kits for artifact types and visualizers; `versions` is what they are shown
     fake_service      a service outside of Meson that counts what is submitted to it
     clock             time that tests turn
     pytest_plugin     the same as fixtures; it comes with meson-core
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from meson_core.testing.artifact_stores import ArtifactStoreKit
+    from meson_core.testing.artifacts import ArtifactTypeKit, VisualizerKit
     from meson_core.testing.clock import VirtualClock
     from meson_core.testing.context import FakeContext
     from meson_core.testing.fake_service import FakeService
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArtifactStoreKit",
+    "ArtifactTypeKit",
     "FakeContext",
     "FakeService",
     "ProgramKindKit",
@@ -37,10 +40,12 @@ __all__ = [
     "ResourceSchedulerKit",
     "ServiceKindKit",
     "VirtualClock",
+    "VisualizerKit",
 ]
 
 _MODULES = {
     "ArtifactStoreKit": "artifact_stores",
+    "ArtifactTypeKit": "artifacts",
     "FakeContext": "context",
     "FakeService": "fake_service",
     "ProgramKindKit": "kinds",
@@ -48,6 +53,7 @@ _MODULES = {
     "ResourceSchedulerKit": "schedulers",
     "ServiceKindKit": "kinds",
     "VirtualClock": "clock",
+    "VisualizerKit": "artifacts",
 }
 
 

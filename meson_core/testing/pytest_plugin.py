@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from meson_core.testing.fake_service import FakeService
 
 # The asserts of the kits are those of their users' tests.
-_KITS = ("artifact_stores", "kinds", "matchers", "schedulers")
+_KITS = ("artifact_stores", "artifacts", "kinds", "matchers", "schedulers")
 pytest.register_assert_rewrite(*(f"meson_core.testing.{kit}" for kit in _KITS))
 
 
