@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from meson_core.artifacts import ITERATION
 from meson_core.errors import EvaluationError, MesonError
 from meson_core.expressions import show
 from meson_core.orchestrator.items import Items, make_items
@@ -178,6 +179,26 @@ class Context:
                     shared.clear()
                 shared[key] = text
             found[plan.name] = text
+        return found
+
+    def loop_values(self, instance: Instance) -> dict[str, Any]:
+        """The loop variables that an instance sees, by name, and the number of its iteration.
+
+        Raises:
+            EvaluationError: a list of items cannot be evaluated.
+            ArtifactNeededError: see there.
+        """
+        found: dict[str, Any] = {}
+        place = self._plan.nodes[instance[0]]
+        while (owner := self._plan.scopes[place.scope].owner) != ROOT:
+            place = self._plan.nodes[owner]
+            around, index = instance[1 : 1 + place.depth], 1 + place.depth
+            if isinstance(place.spec, ForEach):
+                items = self._items_of((owner, *around))
+                for name in place.spec.variables:
+                    found.setdefault(name, items.value(name, instance[index]))
+            elif isinstance(place.spec, Repeat):
+                found.setdefault(ITERATION, instance[index])
         return found
 
     def result(self, name: str) -> Any:

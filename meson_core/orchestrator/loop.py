@@ -262,6 +262,7 @@ class Loop:
             state=machine.run_state,
             snapshot=self._snapshots.take(run) if sound else None,
             results=self._orders.results(run) if frame.ended is RunState.succeeded else None,
+            origins=self._orders.origins(run, frame.events) if sound else {},
         )
 
     # --- acting -------------------------------------------------------------------------------------------------------

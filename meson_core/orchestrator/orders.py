@@ -18,6 +18,7 @@ from meson_core.errors import EvaluationError, MesonError
 from meson_core.events import AttemptFailed, EvaluationFailed, Failure
 from meson_core.orchestrator.context import ArtifactNeededError, describe
 from meson_core.orchestrator.launching import describe_steps, make_placement
+from meson_core.orchestrator.origins import origins
 from meson_core.ports import AttemptKey
 from meson_core.spec.states import Cause, State
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from meson_core.events import AnyEvent
     from meson_core.orchestrator.clock import Clock
     from meson_core.orchestrator.feeding import Effect, Feeder
     from meson_core.orchestrator.incoming import Incoming
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from meson_core.plugins import Plugins
     from meson_core.ports import ArtifactStore, Placement
     from meson_core.spec.plan import Instance
+    from meson_core.store.records import Origin
     from meson_core.store.store import Store
 
 logger = logging.getLogger(__name__)
@@ -129,6 +132,7 @@ class Orders:
             self._feeder.want(run, needed.digest)
             self._incoming.settle(lambda: None)
             return None
+        run.uses.note(launch.instance, inputs)
         remembered = None
         if launch.job != launch.attempt:
             remembered = run.jobs.get(launch.instance) or self._store.external_id(
@@ -176,6 +180,10 @@ class Orders:
                     continue
                 break
         return msgspec.json.encode(found) if found else None
+
+    def origins(self, run: ActiveRun, events: Sequence[AnyEvent]) -> dict[Instance, Origin]:
+        """What the catalogue has to know of the successes among these events."""
+        return origins(run, events, self._content)
 
     # --- what takes time ----------------------------------------------------------------------------------------------
 

@@ -79,7 +79,7 @@ def load_run(store: Store, library: Library, run_id: str) -> ActiveRun:
         machine = RunMachine(definition.plan)
     for event in events:
         machine.handle(event)
-    return ActiveRun(
+    run = ActiveRun(
         run_id,
         definition,
         machine,
@@ -90,6 +90,8 @@ def load_run(store: Store, library: Library, run_id: str) -> ActiveRun:
         plugins=_pins_of(store, run_id, row.code),
         store=store,
     )
+    run.uses.expect(live.instance for live in machine.live())
+    return run
 
 
 def _pins_of(store: Store, run_id: str, code: str) -> Mapping[str, str]:

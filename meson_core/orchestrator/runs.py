@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from meson_core.errors import NotFoundError
 from meson_core.orchestrator.context import Context
 from meson_core.orchestrator.launching import request_of
+from meson_core.orchestrator.origins import Uses
 from meson_core.orchestrator.outputs import Outputs
 from meson_core.spec.model import Step
 from meson_core.store.outline import Outline
@@ -118,6 +119,8 @@ class ActiveRun:
         #: Artifacts that are being read, with what waits for them.
         self.reading: set[str] = set()
         self.asked: list[Any] = []
+        #: The artifacts among the inputs of what is under way.
+        self.uses = Uses()
         #: External jobs that were remembered since this orchestrator began.
         self.jobs: dict[Instance, str] = {}
         #: Events at the last snapshot.

@@ -35,6 +35,7 @@ from meson_core.events import (
     ValueEmitted,
 )
 from meson_core.spec.states import ENDED, Cause, State
+from meson_core.store.artifacts import artifact_rows, may_have_artifacts, use_rows
 from meson_core.store.instance_key import after_items, pack
 from meson_core.store.schema import NOTABLE
 
@@ -56,6 +57,8 @@ _NOTABLE = tuple(state in NOTABLE for state in State)
 #: States that it matters to leave.
 _TOLD = tuple(_NOTABLE[state] or ENDED[state] for state in State)
 _KILLED_BY_OTHERS = Failure("signal", "killed, though nobody asked for it")
+#: Places in the row of an instance.
+_ATTEMPT, _ENDED_AT, _OUTPUTS = 4, 8, 9
 _encode = msgspec.json.Encoder().encode
 #: Ends of attempts without a result.
 _Failed: TypeAlias = AttemptFailed | AttemptFenced | AttemptKilled
@@ -69,6 +72,7 @@ class Projection:
     """
 
     __slots__ = (
+        "artifacts",
         "attempts",
         "code",
         "dropped",
@@ -81,6 +85,7 @@ class Projection:
         "nodes",
         "notable",
         "run",
+        "uses",
     )
 
     def __init__(self, run: int) -> None:
@@ -99,6 +104,8 @@ class Projection:
         self.jobs: list[Row] = []
         self.links: list[Row] = []
         self.emitted: list[Row] = []
+        self.artifacts: list[Row] = []
+        self.uses: list[Row] = []
 
 
 def project(commit: RunCommit, run: int, outline: Callable[[], Outline]) -> Projection:
@@ -107,7 +114,7 @@ def project(commit: RunCommit, run: int, outline: Callable[[], Outline]) -> Proj
     Args:
         commit: the frame.
         run: number of the run in the store.
-        outline: of its workflow version; asked for only when something is done again.
+        outline: of its workflow version; asked for only when something is done again, or an artifact is named.
     """
     rows = Projection(run)
     facts = _Facts(rows)
@@ -125,6 +132,8 @@ def project(commit: RunCommit, run: int, outline: Callable[[], Outline]) -> Proj
             tally = tallies[instance[0]] = _Tally()
         row = _instance(run, change, facts, tally, frame_at, outcome)
         rows.instances.append(row)
+        if row[_OUTPUTS] is not None:
+            _catalogue(rows, row, commit, instance, outline)
         if _NOTABLE[change.after]:
             rows.notable.append(row[:4])
         elif instance in outcome.left:
@@ -214,6 +223,19 @@ def _dropped(run: int, reset: Iterable[Change], outline: Outline) -> list[Row]:
         below = (key, after_items(key, change.number))
         ranges.extend((run, each, *below) for each in (node, *outline.inside(node)))
     return ranges
+
+
+def _catalogue(
+    rows: Projection, row: Row, commit: RunCommit, instance: Instance, outline: Callable[[], Outline]
+) -> None:
+    """The artifacts of an instance that has succeeded, and those that it was given."""
+    origin = commit.origins.get(instance)
+    if origin is None and not may_have_artifacts(row[_OUTPUTS]):
+        return
+    key = (*row[:3], row[_ATTEMPT])
+    step = outline().entries[instance[0]].name
+    rows.artifacts.extend(artifact_rows(key, step, row[_ENDED_AT], row[_OUTPUTS], origin))
+    rows.uses.extend(use_rows(key, origin))
 
 
 def _instance(run: int, change: Change, facts: _Facts, tally: _Tally, frame_at: float, outcome: _Outcome) -> Row:

@@ -17,6 +17,20 @@ WHOLE_RUN = ""
 # --- what the orchestrator writes ---------------------------------------------------------------------------------
 
 
+class Origin(msgspec.Struct, frozen=True, gc=False):
+    """Where the outputs of a step instance come from: what the log does not hold, and the orchestrator's context does.
+
+    Args:
+        items: JSON object: loop variables by name, and the iteration.
+        uses: the artifacts among its inputs: place ("model", "models[3]") and digest.
+        key: the artifact id that the step declares, filled in.
+    """
+
+    items: bytes = b"{}"
+    uses: tuple[tuple[str, str], ...] = ()
+    key: str | None = None
+
+
 class RunCommit(msgspec.Struct, frozen=True, gc=False):
     """One run's part of a transaction.
 
@@ -31,6 +45,7 @@ class RunCommit(msgspec.Struct, frozen=True, gc=False):
         state: the run's state after it.
         snapshot: the engine's snapshot after it, when one is due.
         results: JSON object of the workflow's outputs, in the frame in which the run succeeds.
+        origins: of the instances that succeed in this frame and have artifacts among their inputs or outputs.
     """
 
     run_id: str
@@ -41,6 +56,7 @@ class RunCommit(msgspec.Struct, frozen=True, gc=False):
     state: RunState
     snapshot: bytes | None = None
     results: bytes | None = None
+    origins: dict[Instance, Origin] = {}
 
 
 class WishReceipt(msgspec.Struct, frozen=True, gc=False):

@@ -249,7 +249,8 @@ durations = Table(
 # --- the catalogue of artifacts -------------------------------------------------------------------------------------
 
 #: Every version of every artifact, in the order of the log; also those that were put by hand, which have no run. `code`,
-#: `items` (JSON) and `key` are those of the attempt that made it. Rows stay; `forgotten_at` says that its bytes may go.
+#: `items` (JSON) and `key` are those of the attempt that made it; `type` is "" where it follows from `file` and `media`.
+#: Rows stay; `forgotten_at` says that its bytes may go.
 artifacts = Table(
     "artifacts",
     metadata,
@@ -264,6 +265,7 @@ artifacts = Table(
     Column("digest", String, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("media", String, nullable=False),
+    Column("file", String, nullable=False),
     Column("meta", LargeBinary, nullable=False),
     Column("at", Float, nullable=False),
     Column("code", String, nullable=False),

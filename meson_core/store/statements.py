@@ -181,6 +181,22 @@ class Statements:
         return self._compile(insert(schema.emitted).values({name: bindparam(name) for name in names}), *names)
 
     @cached_property
+    def add_artifact(self) -> str:
+        """run, node, indexes, attempt, name, key, type, digest, size, media, file, meta, at, run, items"""
+        runs = schema.runs.c
+        names = (*_ATTEMPT_KEY, "name", "key", "type", "digest", "size", "media", "file", "meta", "at")
+        values: dict[str, Any] = {name: bindparam(name) for name in (*names, "items")}
+        # After `advance_run`: the code that the run has now.
+        values["code"] = select(runs.code).where(runs.number == bindparam("p_run")).scalar_subquery()
+        return self._compile(insert(schema.artifacts).values(values), *names, "p_run", "items")
+
+    @cached_property
+    def add_use(self) -> str:
+        """run, node, indexes, attempt, place, digest"""
+        names = (*_ATTEMPT_KEY, "place", "digest")
+        return self._compile(insert(schema.uses).values({name: bindparam(name) for name in names}), *names)
+
+    @cached_property
     def put_snapshot(self) -> str:
         """run, seq, body"""
         return self._upsert(schema.snapshots, ("run",), lambda new: {"seq": new.seq, "body": new.body})

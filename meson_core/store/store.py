@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select, update
 
 from meson_core.errors import StoreError
-from meson_core.store import inbox, log, queries, schema
+from meson_core.store import catalogue, inbox, log, queries, schema
 from meson_core.store.database import Database
 from meson_core.store.dialect import dialect_for
 from meson_core.store.lease import Holder, Lease, this_process
@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from meson_core.artifacts import ArtifactRecord
     from meson_core.events import AnyEvent
     from meson_core.spec.plan import Instance
     from meson_core.spec.states import RunState, State
+    from meson_core.store.catalogue import ArtifactQuery, Found, UseRow
     from meson_core.store.records import (
         AttemptRow,
         Commit,
@@ -426,6 +428,49 @@ class Store:
         """Why instances wait, by node, as placement last wrote it."""
         with self._reading(run_id) as (connection, number):
             return queries.waits(connection, run_id, number)
+
+    # --- the catalogue ----------------------------------------------------------------------------------------------
+
+    def artifacts(self, query: ArtifactQuery, *, limit: int = 100) -> list[Found]:
+        """Versions of artifacts, the latest first."""
+        with self._database.read() as connection:
+            return catalogue.versions(connection, query, limit)
+
+    def artifact(self, number: int) -> Found | None:
+        """The version of an artifact with this number."""
+        with self._database.read() as connection:
+            return catalogue.version(connection, number)
+
+    def artifacts_by_digest(self, prefix: str, *, limit: int = 10) -> list[Found]:
+        """The latest version of each digest that begins so."""
+        with self._database.read() as connection:
+            return catalogue.by_digest_prefix(connection, prefix, limit)
+
+    def inputs_of(self, record: ArtifactRecord) -> list[tuple[str, str, Found | None]]:
+        """The artifacts that went into one: their place among the inputs, their digest, and the version that it was."""
+        with self._database.read() as connection:
+            given = catalogue.inputs_of(connection, record)
+            known = catalogue.made_by(connection, {digest for _, digest in given}, record.number)
+            return [(place, digest, known.get(digest)) for place, digest in given]
+
+    def uses_of(self, digest: str, *, limit: int = 1000) -> list[UseRow]:
+        """Which attempts were given these bytes, those of the earliest run first."""
+        with self._database.read() as connection:
+            return catalogue.uses_of(connection, digest, limit)
+
+    def add_artifact(self, name: str, value: dict[str, Any], at: float) -> int:
+        """Catalogue an artifact that comes from no run.
+
+        Args:
+            name: what to call it.
+            value: the artifact value; its bytes must be in the artifact store already.
+            at: s since the epoch.
+
+        Returns:
+            Its number.
+        """
+        with self._database.write() as connection:
+            return catalogue.add(connection, name, value, at)
 
     def durations(self, workflow: str) -> dict[str, float]:
         """Step → mean seconds of its successful attempts, learnt over the runs of workflows of this name."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from meson_core.store.database import Database
     from meson_core.store.dialect import Dialect
     from meson_core.store.lease import Lease
+    from meson_core.store.outline import Outline
     from meson_core.store.projection import Projection, Row
     from meson_core.store.records import Commit, RunCommit, SampleRecord, WaitRecord
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 _AT_WORK = frozenset((int(State.starting), int(State.running), int(State.lost), int(State.cancelling)))
 #: What was known of a step's duration before a run ended counts this much beside what that run has shown.
 _REMEMBER = 0.5
+#: Outlines that are kept; runs under way at a time are fewer, as a rule.
+_OUTLINES = 64
 _InstanceKey: TypeAlias = tuple[int, int, bytes]
 _encode = msgspec.json.Encoder().encode
 
@@ -58,6 +61,8 @@ class Writer:
         self._numbers: dict[str, int] = {}
         #: Instances that have a row of samples; filled by `write_samples` of this writer, or from the table at first.
         self._sampled: set[_InstanceKey] | None = None
+        #: By the id of the run: its number may be given again after a commit that failed.
+        self._outlines: dict[str, Outline] = {}
 
     def commit(self, commit: Commit, lease: Lease) -> None:
         """Write everything or nothing.
@@ -77,7 +82,7 @@ class Writer:
                 rows = []
                 for run in commit.runs:
                     number = self._number_of(connection, run, lease.cell, created)
-                    rows.append(project(run, number, partial(outline_of_run, connection, number)))
+                    rows.append(project(run, number, partial(self._outline, connection, run.run_id, number)))
                 self._advance(cursor, commit.runs, rows)
                 self._append(cursor, commit.runs, rows)
                 dropped = self._project(cursor, rows)
@@ -109,6 +114,15 @@ class Writer:
                 number = number_of(connection, run.run_id)
             created[run.run_id] = number
         return number
+
+    def _outline(self, connection: Connection, run_id: str, number: int) -> Outline:
+        """Of the workflow version of a run: it never changes, and frames with artifacts ask for it one after another."""
+        outline = self._outlines.get(run_id)
+        if outline is None:
+            if len(self._outlines) >= _OUTLINES:
+                self._outlines.clear()
+            outline = self._outlines[run_id] = outline_of_run(connection, number)
+        return outline
 
     def _advance(self, cursor: DBAPICursor, runs: Sequence[RunCommit], rows: Sequence[Projection]) -> None:
         """Move the runs to their new state, each from the sequence number where it is expected to stand."""
@@ -158,6 +172,8 @@ class Writer:
             _run_many(cursor, statements.put_job, each.jobs)
             _run_many(cursor, statements.put_link, each.links)
             _run_many(cursor, statements.add_emitted, each.emitted)
+            _run_many(cursor, statements.add_artifact, each.artifacts)
+            _run_many(cursor, statements.add_use, each.uses)
             _run_many(cursor, statements.drop_instances, each.dropped)
             _run_many(cursor, statements.drop_notables, each.dropped)
             _run_many(cursor, statements.drop_notable, each.left)

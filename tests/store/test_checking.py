@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from meson_core.errors import NotFoundError, StoreCorruptError
-from meson_core.store import examine, open_store
+from meson_core.store import examine, open_store, versions
 from tests.store.building import Log, many, put, sweep
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def path(tmp_path: Path) -> Path:
 def test_a_whole_store_is_told_as_such(path: Path) -> None:
     found = examine(path)
 
-    assert (found.version, found.runs, found.events, found.definitions) == ("0001", 2, 12, 1)
+    assert (found.version, found.runs, found.events, found.definitions) == (versions.HEAD, 2, 12, 1)
 
 
 def test_there_is_nothing_to_examine(tmp_path: Path) -> None:

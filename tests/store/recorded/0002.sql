@@ -16,6 +16,7 @@ CREATE TABLE artifacts (
 	digest VARCHAR NOT NULL, 
 	size BIGINT NOT NULL, 
 	media VARCHAR NOT NULL, 
+	file VARCHAR NOT NULL, 
 	meta BLOB NOT NULL, 
 	at FLOAT NOT NULL, 
 	code VARCHAR NOT NULL, 
@@ -46,7 +47,7 @@ CREATE TABLE cells (
 	acquired_at FLOAT NOT NULL, 
 	PRIMARY KEY (cell)
 );
-INSERT INTO "cells" VALUES('local',1,'a recording',1.79535847019495987887e+09);
+INSERT INTO "cells" VALUES('local',1,'a recording',1.79535871337083935742e+09);
 CREATE TABLE cursors (
 	cell VARCHAR NOT NULL, 
 	executor VARCHAR NOT NULL, 
@@ -112,7 +113,7 @@ CREATE TABLE inbox (
 	answer BLOB, 
 	PRIMARY KEY (wish_id)
 );
-INSERT INTO "inbox" VALUES(1,'local',1.79535847024785399439e+09,'ada','retry','run1',X'7B2273656C656374696F6E223A7B226661696C6564223A747275657D7D',NULL,NULL,NULL);
+INSERT INTO "inbox" VALUES(1,'local',1.79535871341270351409e+09,'ada','retry','run1',X'7B2273656C656374696F6E223A7B226661696C6564223A747275657D7D',NULL,NULL,NULL);
 CREATE TABLE instances (
 	run INTEGER NOT NULL, 
 	node INTEGER NOT NULL, 
@@ -249,9 +250,9 @@ CREATE INDEX inbox_unhandled ON inbox (cell, wish_id) WHERE handled_at IS NULL;
 CREATE INDEX runs_unfinished ON runs (cell, number) WHERE ended_at IS NULL;
 CREATE UNIQUE INDEX frames_of_run ON frames (run, last_seq);
 CREATE INDEX emitted_of_instance ON emitted (run, node, indexes);
-CREATE INDEX artifacts_by_key ON artifacts ("key", number) WHERE key IS NOT NULL;
-CREATE INDEX artifacts_by_name ON artifacts (name, number);
-CREATE INDEX artifacts_by_digest ON artifacts (digest, number);
 CREATE INDEX artifacts_of_run ON artifacts (run, node, indexes);
+CREATE INDEX artifacts_by_digest ON artifacts (digest, number);
+CREATE INDEX artifacts_by_name ON artifacts (name, number);
+CREATE INDEX artifacts_by_key ON artifacts ("key", number) WHERE key IS NOT NULL;
 CREATE INDEX uses_of_digest ON uses (digest);
 COMMIT;

@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("digest", sa.String, nullable=False),
         sa.Column("size", sa.BigInteger, nullable=False),
         sa.Column("media", sa.String, nullable=False),
+        sa.Column("file", sa.String, nullable=False),
         sa.Column("meta", sa.LargeBinary, nullable=False),
         sa.Column("at", sa.Float, nullable=False),
         sa.Column("code", sa.String, nullable=False),
