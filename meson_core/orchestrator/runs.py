@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from meson_core.errors import NotFoundError
 from meson_core.orchestrator.context import Context
 from meson_core.orchestrator.launching import request_of
-from meson_core.orchestrator.origins import Uses
 from meson_core.orchestrator.outputs import Outputs
+from meson_core.orchestrator.uses import Uses
 from meson_core.spec.model import Step
 from meson_core.store.outline import Outline
 
