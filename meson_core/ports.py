@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
@@ -428,16 +428,33 @@ class ResourceMatcher(Protocol):
 # --- artifact stores ----------------------------------------------------------------------------------------------
 
 
+class StoredBytes(NamedTuple):
+    """Bytes that lie in an artifact store.
+
+    Args:
+        digest: of them.
+        size: their number.
+        touched: when they were last put or claimed, in s since the epoch.
+    """
+
+    digest: str
+    size: int
+    touched: float
+
+
 class ArtifactStore(Protocol):
-    """Keeps bytes by content. Executors and steps write to `url` themselves; this is the reading side.
+    """Keeps bytes by content. Executors and steps write to `url` themselves; this is the core's side.
 
     An artifact value is the JSON object `{"$artifact": "sha256:…", "size": bytes, "name": …, "media": …}`.
+
+    What nobody names is deleted by its age, so whoever is about to name bytes puts or claims them first: from then on they
+    stay for the grace period. Bytes have a name only when they are whole.
     """
 
     url: str
 
     def exists(self, digest: str) -> bool:
-        """Whether the bytes are there."""
+        """Whether the bytes are there, now; who wants to refer to them asks `claim`."""
 
     def open(self, digest: str) -> BinaryIO:
         """The bytes.
@@ -447,10 +464,36 @@ class ArtifactStore(Protocol):
         """
 
     def put(self, path: Path) -> str:
-        """Store a file and return its digest."""
+        """Store a file, or a folder as one file, and return its digest; what is there already is claimed.
 
-    def delete(self, digest: str) -> None:
-        """Forget the bytes; not there is fine."""
+        Raises:
+            ArtifactError: it cannot be read, or the store not be written.
+        """
+
+    def claim(self, digest: str) -> bool:
+        """Say that these bytes are about to be named, as if they were put again; whether they are there."""
+
+    def delete(self, digest: str, untouched_since: float | None = None) -> bool:
+        """Forget the bytes; not there is fine.
+
+        Args:
+            digest: of them.
+            untouched_since: only if they were neither put nor claimed since then, in s since the epoch. Between this look
+                and the deletion nobody can claim them.
+
+        Returns:
+            Whether they are gone.
+        """
+
+    def contents(self) -> Iterator[StoredBytes]:
+        """All bytes that are there."""
+
+    def tidy(self, untouched_since: float) -> int:
+        """Remove what interrupted uploads have left, and copies that can be made again; how much there was of it.
+
+        Args:
+            untouched_since: only what was not changed or used since then, in s since the epoch.
+        """
 
 
 @dataclass(frozen=True, slots=True)

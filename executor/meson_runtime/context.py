@@ -224,10 +224,10 @@ class Context:
     # --- files ----------------------------------------------------------------------------------------------------
 
     def put(self, source: str | bytes | Path, name: str | None = None, media: str | None = None) -> Artifact:
-        """Store a file, or bytes, as an artifact; return it as an output to pass it on.
+        """Store a file, a folder, or bytes as an artifact; return it as an output to pass it on.
 
         Args:
-            source: path of a file, or the bytes themselves.
+            source: path of a file or folder, or the bytes themselves.
             name: as people call it; the file's name by default.
             media: its media type; guessed from the name by default.
 

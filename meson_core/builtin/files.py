@@ -5,6 +5,7 @@ Its layout and the writing are `meson_runtime`'s, for executors and steps put ar
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -13,10 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from meson_core.errors import ArtifactError
 from meson_core.hookspecs import hookimpl
-from meson_core.ports import ArtifactStoreDefinition
+from meson_core.ports import ArtifactStoreDefinition, StoredBytes
 from meson_runtime.artifacts import FileStore
+from meson_runtime.folders import FolderError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from meson_core.ports import ArtifactStore
 
 
@@ -62,19 +66,62 @@ class Files:
             ) from None
 
     def put(self, path: Path) -> str:
-        """Store a file and return its digest.
+        """Store a file or folder and return its digest.
 
         Raises:
             ArtifactError: it cannot be read, or the folder not be written.
         """
         try:
             return str(self._store.put(path)["$artifact"])
-        except OSError as error:
-            raise ArtifactError(f"{path} cannot be stored in {self._store.root}: {error.strerror or error}") from None
+        except (OSError, FolderError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise ArtifactError(f"{path} cannot be stored in {self._store.root}: {why}") from None
 
-    def delete(self, digest: str) -> None:
-        """Forget the bytes; not there is fine."""
-        self._path(digest).unlink(missing_ok=True)
+    def claim(self, digest: str) -> bool:
+        """Say that the bytes are about to be named; whether they are there.
+
+        Raises:
+            ArtifactError: the folder cannot be written.
+        """
+        self._path(digest)
+        with self._told("claimed"):
+            return self._store.claim(digest)
+
+    def delete(self, digest: str, untouched_since: float | None = None) -> bool:
+        """Forget the bytes, unless they were put or claimed since then; whether they are gone.
+
+        Raises:
+            ArtifactError: the folder cannot be written.
+        """
+        self._path(digest)
+        with self._told("deleted"):
+            return self._store.delete(digest, untouched_since)
+
+    def contents(self) -> Iterator[StoredBytes]:
+        """All bytes that are there.
+
+        Raises:
+            ArtifactError: the folder cannot be read.
+        """
+        with self._told("listed"):
+            for each in self._store.contents():
+                yield StoredBytes(*each)
+
+    def tidy(self, untouched_since: float) -> int:
+        """Remove what interrupted uploads have left, and unpacked folders; how much there was of it.
+
+        Raises:
+            ArtifactError: the folder cannot be written.
+        """
+        with self._told("removed"):
+            return self._store.tidy(untouched_since)
+
+    @contextlib.contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ArtifactError(f"artifacts in {self._store.root} cannot be {what}: {error.strerror}") from None
 
     def _path(self, digest: str) -> Path:
         try:

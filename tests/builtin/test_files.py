@@ -31,8 +31,9 @@ def test_bytes_are_kept_by_content(tmp_path: Path) -> None:
     assert store.exists(digest)
     with store.open(digest) as file:
         assert file.read() == b"model"
-    assert [path for path in (tmp_path / "store").rglob("*") if path.is_file()] == [
-        tmp_path / "store" / "sha256" / digest[7:9] / digest[9:]
+    assert sorted(path for path in (tmp_path / "store").rglob("*") if path.is_file()) == [
+        tmp_path / "store" / "lock",
+        tmp_path / "store" / "sha256" / digest[7:9] / digest[9:],
     ]
 
 
@@ -72,7 +73,7 @@ def test_forgetting_is_idempotent(tmp_path: Path) -> None:
 def test_a_digest_is_never_a_path(tmp_path: Path, digest: str) -> None:
     store = Files(tmp_path / "store")
 
-    for action in (store.exists, store.open, store.delete):
+    for action in (store.exists, store.open, store.claim, store.delete):
         with pytest.raises(ArtifactError, match="is not a digest"):
             action(digest)
 
@@ -82,8 +83,10 @@ def test_what_cannot_be_stored_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(ArtifactError, match=r"nowhere cannot be stored in .*: No such file or directory"):
         store.put(tmp_path / "nowhere")
-    with pytest.raises(ArtifactError, match="is a folder"):
-        store.put(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "out").symlink_to("/etc/hostname")
+    with pytest.raises(ArtifactError, match="out is a link to /etc/hostname"):
+        store.put(tmp_path / "folder")
 
 
 def test_it_is_in_the_project_unless_the_settings_say_otherwise(tmp_path: Path) -> None:

@@ -341,7 +341,18 @@ def test_artifacts_go_in_as_paths_and_come_out_by_content(executor: ExecutorAt, 
     assert _log(executor, 3) == ["weights"]
 
 
-@pytest.mark.parametrize("path", ["nowhere.bin", "."])
+def test_folders_are_handed_on(peer: Peer, executor: Executor) -> None:
+    make = """mkdir -p out/deep && echo one > out/deep/a.txt && echo '{"model": "out"}' > $MESON_OUTPUTS"""
+    peer.order({"make": shell(make, outputs={"model": "artifact"})}, order("make", 1))
+    outputs = peer.end(key(1))["outputs"]
+    assert (outputs["model"]["name"], outputs["model"]["media"]) == ("out", "application/vnd.meson.directory")
+
+    peer.order({"use": shell('cat "$MESON_INPUT_model/deep/a.txt"')}, order("use", 2, inputs=outputs))
+    assert peer.end(key(2))["f"] == "succeeded"
+    assert _log(executor, 2) == ["one"]
+
+
+@pytest.mark.parametrize("path", ["nowhere.bin", "nowhere/model.bin"])
 def test_an_artifact_that_is_no_file(peer: Peer, path: str) -> None:
     peer.order(
         {"step": shell(f"""echo '{{"model": "{path}"}}' > $MESON_OUTPUTS""", outputs={"model": "artifact"})}, order()

@@ -29,6 +29,7 @@ from meson_core.ports import (
     SchedulerCapabilities,
     SchedulerDefinition,
     StepCapabilities,
+    StoredBytes,
 )
 from meson_core.resources import Offer
 from meson_core.settings import Settings, read_settings
@@ -37,7 +38,7 @@ from meson_core.store.store import Store, open_store
 from meson_core.testing.clock import VirtualClock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from meson_core.events import AnyEvent
@@ -209,8 +210,19 @@ class FileArtifacts:
     def put(self, path: Path) -> str:
         raise NotImplementedError
 
-    def delete(self, digest: str) -> None:
+    def claim(self, digest: str) -> bool:
+        return self.exists(digest)
+
+    def delete(self, digest: str, untouched_since: float | None = None) -> bool:
         (self.folder / digest).unlink(missing_ok=True)
+        return True
+
+    def contents(self) -> Iterator[StoredBytes]:
+        for path in self.folder.iterdir():
+            yield StoredBytes(path.name, path.stat().st_size, path.stat().st_mtime)
+
+    def tidy(self, untouched_since: float) -> int:
+        return 0
 
 
 class Python:

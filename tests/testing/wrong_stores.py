@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import io
 import os
@@ -11,12 +12,15 @@ import shutil
 import tempfile
 import threading
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pydantic import BaseModel, ConfigDict
 
 from meson_core.errors import ArtifactError
-from meson_core.ports import ArtifactStore, ArtifactStoreDefinition
+from meson_core.ports import ArtifactStore, ArtifactStoreDefinition, StoredBytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -69,8 +73,28 @@ class Right:
     def name(self, aside: Path, digest: str) -> None:
         aside.replace(self.path(digest))
 
-    def delete(self, digest: str) -> None:
-        self.path(digest).unlink(missing_ok=True)
+    def claim(self, digest: str) -> bool:
+        path = self.path(digest)
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(path)
+        return path.exists()
+
+    def delete(self, digest: str, untouched_since: float | None = None) -> bool:
+        path = self.path(digest)
+        if untouched_since is not None and path.exists() and path.stat().st_mtime >= untouched_since:
+            return False
+        path.unlink(missing_ok=True)
+        return True
+
+    def contents(self) -> Iterator[StoredBytes]:
+        for path in self.folder.glob("[0-9a-f]" * 64):
+            yield StoredBytes(f"sha256:{path.name}", path.stat().st_size, path.stat().st_mtime)
+
+    def tidy(self, untouched_since: float) -> int:
+        left = [path for path in self.folder.glob("tmp*") if path.stat().st_mtime < untouched_since]
+        for path in left:
+            path.unlink()
+        return len(left)
 
     def path(self, digest: str) -> Path:
         if not _DIGEST.fullmatch(digest):
@@ -146,9 +170,9 @@ class KeepsItToItself(Right):
         super().name(aside, digest)
         self.known.add(self.path(digest))
 
-    def delete(self, digest: str) -> None:
-        super().delete(digest)
+    def delete(self, digest: str, untouched_since: float | None = None) -> bool:
         self.known.discard(self.path(digest))
+        return super().delete(digest, untouched_since)
 
 
 class Links(Right):
@@ -221,13 +245,14 @@ class Climbs(Right):
 
 
 class KeepsAll(Right):
-    def delete(self, digest: str) -> None:
-        self.path(digest)
+    def delete(self, digest: str, untouched_since: float | None = None) -> bool:
+        return bool(self.path(digest))
 
 
 class IsSurprised(Right):
-    def delete(self, digest: str) -> None:
+    def delete(self, digest: str, untouched_since: float | None = None) -> bool:
         self.path(digest).unlink()
+        return True
 
 
 class LeavesHalf(Right):
