@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 FALLBACK = "file"
 #: The key of `ArtifactRecord.items` that holds the number of the iteration of the innermost repeat, from 0.
 ITERATION = "iteration"
+#: The key of `ArtifactRecord.items` that holds why that repeat stopped, once it has.
+STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,7 @@ class ArtifactRecord:
         step: name of the step.
         instance: the step instance: node and indexes.
         attempt: of the instance.
-        items: loop variables of the instance by name, and `ITERATION`.
+        items: loop variables of the instance by name, and of one in a repeat `ITERATION` and, when it has stopped, `STOPPED`.
         params: parameters of the run.
     """
 
@@ -100,7 +102,7 @@ class VegaLite:
     """A chart.
 
     Args:
-        spec: a Vega-Lite 5 specification with its data inside it; nothing is fetched when it is drawn.
+        spec: a Vega-Lite specification (version 5 or 6) with its data inside it; nothing is fetched when it is drawn.
     """
 
     spec: Mapping[str, Any]

@@ -2,7 +2,12 @@
 
     reading      the bytes of a version as text, JSON or rows, within bounds
     documents    the types `json`, `text` and `file`
+    charts       how charts look: frame, colours, x axis
     preview      the visualizer `table`: the beginning of a table
+    metric       the visualizer `metric`: single numbers from version to version
+    distribution the visualizer `distribution`: histogram, or quantiles over versions
+    convergence  the visualizer `convergence`: a metric at each iteration of a repeat
+    importance   the visualizer `importance`: a stream graph of feature importance over dates
 
 Libraries that understand one format are imported when such bytes are read.
 """
@@ -11,7 +16,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from meson_core.builtin.artifacts.convergence import LoopConvergence
+from meson_core.builtin.artifacts.distribution import Distribution
 from meson_core.builtin.artifacts.documents import File, Json, Text
+from meson_core.builtin.artifacts.importance import ImportanceOverDates
+from meson_core.builtin.artifacts.metric import MetricOverRuns
 from meson_core.builtin.artifacts.preview import TablePreview
 from meson_core.hookspecs import hookimpl
 
@@ -28,4 +37,4 @@ def meson_artifact_types() -> list[ArtifactType]:
 @hookimpl
 def meson_visualizers() -> list[Visualizer]:
     """The built-in visualizers."""
-    return [TablePreview()]
+    return [TablePreview(), MetricOverRuns(), Distribution(), LoopConvergence(), ImportanceOverDates()]
