@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import defaultdict
 from typing import Any
@@ -60,7 +61,7 @@ def test_a_band_is_as_thick_as_its_feature_is_important_and_the_stream_as_high_a
     for date, values in importance.items():
         rows = slices[date]
         total = sum(map(abs, values.values()))
-        close = {"rel": 1e-9, "abs": 1e-9 * max(total, 1.0)}
+        close: dict[str, Any] = {"rel": 1e-9, "abs": 1e-9 * max(total, 1.0)}
         named = {row["feature"]: row for row in rows if row["value"] is not None}
         for feature, row in named.items():
             assert row["value"] == values.get(feature, 0.0)
@@ -69,7 +70,7 @@ def test_a_band_is_as_thick_as_its_feature_is_important_and_the_stream_as_high_a
         for row in (row for row in rows if row["value"] is None):
             shared = sum(abs(value) for feature, value in values.items() if feature not in named)
             assert row["high"] - row["low"] == pytest.approx(shared, **close)
-        for upper, lower in zip(rows, rows[1:], strict=False):
+        for upper, lower in itertools.pairwise(rows):
             assert upper["low"] == lower["high"]
         assert rows[0]["high"] - rows[-1]["low"] == pytest.approx(total, **close)
         middle = (rows[0]["high"] + rows[-1]["low"]) / 2
