@@ -8,6 +8,7 @@
     matchers          the kit for resource matchers
     artifact_stores   the kit for artifact stores
     artifacts         the kits for artifact types and visualizers; `versions` is what they are shown
+    project           a folder in which `mesonctl` is run as people run it
     fake_service      a service outside of Meson that counts what is submitted to it
     clock             time that tests turn
     pytest_plugin     the same as fixtures; it comes with meson-core
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from meson_core.testing.fake_service import FakeService
     from meson_core.testing.kinds import ProgramKindKit, ServiceKindKit
     from meson_core.testing.matchers import ResourceMatcherKit
+    from meson_core.testing.project import MesonProject
     from meson_core.testing.schedulers import ResourceSchedulerKit
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "ArtifactTypeKit",
     "FakeContext",
     "FakeService",
+    "MesonProject",
     "ProgramKindKit",
     "ResourceMatcherKit",
     "ResourceSchedulerKit",
@@ -48,6 +51,7 @@ _MODULES = {
     "ArtifactTypeKit": "artifacts",
     "FakeContext": "context",
     "FakeService": "fake_service",
+    "MesonProject": "project",
     "ProgramKindKit": "kinds",
     "ResourceMatcherKit": "matchers",
     "ResourceSchedulerKit": "schedulers",

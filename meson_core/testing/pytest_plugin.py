@@ -12,9 +12,11 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from meson_core.testing.clock import VirtualClock
     from meson_core.testing.fake_service import FakeService
+    from meson_core.testing.project import MesonProject
 
 # The asserts of the kits are those of their users' tests.
 _KITS = ("artifact_stores", "artifacts", "kinds", "matchers", "schedulers")
@@ -27,6 +29,14 @@ def meson_clock() -> VirtualClock:
     from meson_core.testing.clock import VirtualClock  # noqa: PLC0415
 
     return VirtualClock()
+
+
+@pytest.fixture
+def meson_project(tmp_path: Path) -> MesonProject:
+    """An empty project: `meson_project.write("flow.py", …)`, `meson_project.mesonctl("run", "flow.py")`."""
+    from meson_core.testing.project import MesonProject  # noqa: PLC0415
+
+    return MesonProject(tmp_path)
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
-"""Owns `mesonctl plugins`: what is installed, what is wrong with it, and switching it off."""
+"""Owns `mesonctl plugins`: what is installed, what is wrong with it, switching it off, and making a new one."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -20,7 +21,46 @@ _COLOURS = {"loaded": "green", "broken": "red", "conflict": "red", "disabled": "
 
 @click.group()
 def plugins() -> None:
-    """List plugins, find what is wrong with them, disable them."""
+    """List plugins, find what is wrong with them, disable them, make new ones."""
+
+
+@plugins.command()
+@click.argument("name", metavar="NAME")
+@click.option(
+    "--kind",
+    type=click.Choice(["step", "scheduler", "matcher", "store", "visualizer"]),
+    required=True,
+    help="What it declares: a step kind, a resource scheduler, a resource matcher, an artifact store, a visualizer.",
+)
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="The folder of the package; by default meson-NAME in the present folder.",
+)
+@pass_project
+def new(project: Project, name: str, kind: str, into: Path | None) -> None:
+    """Make the package of a new plugin, whose tests are green as they come."""
+    from meson_core import __version__
+    from meson_core.cli.scaffold import KINDS, PREFIX, plugin_name, write_plugin
+
+    plugin = plugin_name(name)
+    for info in project.plugins.listing:
+        if info.name == plugin:
+            raise ConflictError(f"there is a plugin {info.label} already", hint="choose another name")
+    folder = into or Path(f"{PREFIX}{plugin}")
+    files = write_plugin(folder, plugin, kind, __version__)
+    click.echo(f"{folder} has the plugin {plugin!r}, a {KINDS[kind]}:".replace("a artifact", "an artifact"))
+    for path in files:
+        click.echo(f"  {path}")
+    click.echo("\nnext:")
+    for line in (
+        f"cd {folder}",
+        "python3 -m venv .venv",
+        ".venv/bin/pip install -e '.[test]'",
+        ".venv/bin/pytest",
+    ):
+        click.echo(f"  {line}")
 
 
 @plugins.command("list")
