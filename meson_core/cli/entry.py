@@ -34,7 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("author", "Check a workflow without running it."),
     "graph": ("author", "Draw a workflow: text, Mermaid, DOT or SVG."),
     "schema": ("author", "Print the JSON Schema of workflows, with the installed step kinds."),
-    "plugins": ("plugins", "List plugins, find what is wrong with them, disable them, make new ones."),
+    "plugins": ("plugins", "List, examine and disable plugins; make new ones."),
     "db": ("db", "Look after the store."),
 }
 

@@ -21,7 +21,7 @@ _COLOURS = {"loaded": "green", "broken": "red", "conflict": "red", "disabled": "
 
 @click.group()
 def plugins() -> None:
-    """List plugins, find what is wrong with them, disable them, make new ones."""
+    """List, examine and disable plugins; make new ones."""
 
 
 @plugins.command()

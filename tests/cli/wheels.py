@@ -1,0 +1,108 @@
+"""Owns fresh environments that only wheels are installed into: what somebody gets who has no clone of ours.
+
+Wheels of ours are built once. Those of others come from the cache that the set-up filled, in the versions of the lock, so no index
+is asked; where the cache does not have one, the index is.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+DEADLINE_S = 240.0
+_UV = Path(sys.executable).with_name("uv")
+
+
+@functools.cache
+def wheels() -> Path:
+    """The folder with the wheels of meson-core and meson-executor."""
+    folder = Path(tempfile.mkdtemp(prefix="meson-wheels-"))
+    for member in (ROOT, ROOT / "executor"):
+        build(member, folder)
+    return folder
+
+
+def build(package: Path, into: Path) -> Path:
+    """Build the wheel of a package."""
+    before = set(into.glob("*.whl"))
+    _uv("build", "--wheel", "--no-build-isolation", "--out-dir", str(into), str(package))
+    (wheel,) = set(into.glob("*.whl")) - before
+    return wheel
+
+
+class Site:
+    """A virtual environment.
+
+    Args:
+        folder: of the environment.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def with_core(cls, folder: Path, *more: str) -> Site:
+        """A fresh one, with Meson and what else is asked for."""
+        _uv("venv", "--python", sys.executable, str(folder / "venv"))
+        site = cls(folder / "venv")
+        site.install("meson-core", *more)
+        return site
+
+    def install(self, *packages: str | Path) -> None:
+        """Install distributions: by name, or the wheel that is built of a folder."""
+        names = [
+            str(build(package, _fresh()) if isinstance(package, Path) and package.is_dir() else package)
+            for package in packages
+        ]
+        arguments = ["pip", "install", "--python", str(self.folder / "bin" / "python"), "--find-links", str(wheels())]
+        arguments += ["--constraint", str(ROOT / "requirements.lock"), *names]
+        try:
+            _uv(*arguments, "--offline")
+        except AssertionError:
+            _uv(*arguments)
+
+    def uninstall(self, name: str) -> None:
+        """Remove a distribution."""
+        _uv("pip", "uninstall", "--python", str(self.folder / "bin" / "python"), name)
+
+    def run(self, command: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+        """Run a command of the environment; what it says, errors included, is in `stdout`."""
+        return subprocess.run(
+            [str(self.folder / "bin" / command), *arguments],
+            cwd=cwd,
+            env=_environment(COLUMNS="200", NO_COLOR="1"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=DEADLINE_S,
+            check=False,
+        )
+
+
+def _fresh() -> Path:
+    return Path(tempfile.mkdtemp(prefix="meson-built-"))
+
+
+def _uv(*arguments: str) -> None:
+    done = subprocess.run(
+        [str(_UV), "--quiet", *arguments],
+        env=_environment(VIRTUAL_ENV=str(Path(sys.executable).parents[1]), UV_SYSTEM_CERTS="1"),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert done.returncode == 0, f"uv {' '.join(arguments)}: {done.stderr}"
+
+
+def _environment(**more: str) -> dict[str, str]:
+    """The variables of a command, without what points into our own environment."""
+    ours = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTEST_ADDOPTS", "COVERAGE_PROCESS_START")
+    kept = {name: value for name, value in os.environ.items() if name not in ours and not name.startswith("MESON_")}
+    return {**kept, **more}
