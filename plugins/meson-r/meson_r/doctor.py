@@ -24,7 +24,7 @@ def examine() -> list[DoctorCheck]:
     rscript = shutil.which(asked)
     if rscript is None:
         mend = _MEND.format(packages="r-base-core r-cran-jsonlite")
-        text = f"there is no {asked} here (PATH: {os.environ.get('PATH', '')}), so no step in R can run on this machine; {mend}"
+        text = f"there is no {asked} on this machine, so no step in R can run here; {mend}"
         return [DoctorCheck("rscript", ok=False, text=text)]
     try:
         asking = subprocess.run(  # noqa: S603 (the person's own Rscript, as the steps would start it)

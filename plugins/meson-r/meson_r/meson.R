@@ -26,9 +26,14 @@ local({
 
   # --- whose words an error has ---------------------------------------------------------------------------------------
 
-  # Where among the calls the helper begins: what is behind that is no concern of the script's author.
+  # Where among the calls the helper begins: what is behind that is no concern of the script's author. A function of
+  # `meson` says that it has `entered` once it has its arguments (named alone, for force() would be among the calls): what
+  # is called for those is the author's own.
   helper_at <- function() {
-    for (index in seq_len(sys.nframe() - 1)) if (identical(environment(sys.function(index)), ours)) return(index)
+    for (index in seq_len(sys.nframe() - 1)) {
+      own <- identical(environment(sys.function(index)), ours)
+      if (own && exists("entered", sys.frame(index), inherits = FALSE)) return(index)
+    }
     NULL
   }
 
@@ -48,9 +53,9 @@ local({
   # --- values to JSON -------------------------------------------------------------------------------------------------
 
   json_text <- function(x) {
-    x <- enc2utf8(x)
-    bad <- !validUTF8(x)
+    bad <- !validEnc(x)
     if (any(bad)) refuse("text that is not valid UTF-8: ", encodeString(x[bad][1]))
+    x <- enc2utf8(x)
     x <- gsub("\\", "\\\\", x, fixed = TRUE)
     x <- gsub("\"", "\\\"", x, fixed = TRUE)
     for (code in if (any(grepl("[\001-\037]", x))) 1:31) {
@@ -67,11 +72,10 @@ local({
     paste0(text, ifelse(bare, ".0", ""))
   }
 
-  # 64-bit integers of the package bit64, which are not the doubles that they look like.
-  json_integer64 <- function(x) {
-    text <- as.character(jsonlite::toJSON(unname(x), na = "null"))
-    strsplit(gsub("[][]", "", text), ",", fixed = TRUE)[[1]]
-  }
+  # 64-bit integers of the package bit64 are not the doubles that they look like; jsonlite can read them without it.
+  is_integer64 <- function(x) inherits(x, "integer64")
+  json_integer64 <- function(x) strsplit(gsub("[][]", "", jsonlite::toJSON(unname(x), na = "null")), ",", fixed = TRUE)[[1]]
+  bare <- function(x) if (is_integer64(x)) unname(x) else as.vector(x)
 
   json_object <- function(names, values) paste0("{", paste0(json_text(names), ":", values, collapse = ","), "}")
   json_array <- function(values) paste0("[", paste(values, collapse = ","), "]")
@@ -81,7 +85,7 @@ local({
   type_item <- function(type) if (grepl("[", type, fixed = TRUE)) sub("^[a-z ]+\\[(.*)\\]$", "\\1", type) else "any"
 
   kind_of <- function(x) {
-    if (is.logical(x)) "bool" else if (is.numeric(x) || inherits(x, "integer64")) "number" else "str"
+    if (is.logical(x)) "bool" else if (is.numeric(x) || is_integer64(x)) "number" else "str"
   }
 
   # Each element of an atomic vector as JSON of a scalar type.
@@ -89,7 +93,8 @@ local({
     if (length(x) == 0) return(character(0))
     where <- function(index) if (length(x) == 1) at else paste0(at, "[", index, "]")
     kind <- kind_of(x)
-    missing <- is.na(x) & !is.nan(x)
+    whole <- if (is_integer64(x)) json_integer64(x)
+    missing <- if (is.null(whole)) is.na(x) & !is.nan(x) else whole %in% c("null", "NA")
     if (any(missing) && type != "any") {
       refuse(where(which(missing)[1]), " is NA, and ", type, " has no NA: declare `any` or `list`, where it is null")
     }
@@ -99,8 +104,8 @@ local({
     }
     text <- rep("null", length(x))
     there <- which(!missing)
-    if (inherits(x, "integer64")) {
-      text <- json_integer64(x)
+    if (!is.null(whole)) {
+      text[there] <- whole[there]
     } else if (kind == "number") {
       endless <- which(!is.finite(x) & !missing)
       if (length(endless)) refuse(where(endless[1]), " is ", x[endless[1]], ", and JSON has no such number")
@@ -136,7 +141,7 @@ local({
     if (inherits(x, "difftime")) return(stats::setNames(as.numeric(x, units = "secs"), names(x)))
     if (length(dim(x)) == 1) return(stats::setNames(as.vector(x), names(x)))
     if (length(dim(x)) > 2) refuse(at, " is an array of ", length(dim(x)), " dimensions: give it as lists, or as a file")
-    good <- is.null(x) || is.list(x) || is.logical(x) || is.numeric(x) || is.character(x) || inherits(x, "integer64")
+    good <- is.null(x) || is.list(x) || is.logical(x) || is.numeric(x) || is.character(x) || is_integer64(x)
     if (!good || isS4(x)) {
       refuse(at, " is of class ", class(x)[1], ", which is not JSON: saveRDS() it, and give the file to meson$artifact()")
     }
@@ -160,7 +165,7 @@ local({
   json_list <- function(x, item, at) {
     if (is.data.frame(x) || length(dim(x)) == 2) x <- rows_of(x)
     scalar <- item %in% c("any", "bool", "int", "float", "str")
-    if (!is.list(x) && scalar) return(json_array(elements(as.vector(x), item, at)))
+    if (!is.list(x) && scalar) return(json_array(elements(bare(x), item, at)))
     x <- unname(as.list(x))
     json_array(vapply(seq_along(x), function(i) json(x[[i]], item, paste0(at, "[", i, "]")), ""))
   }
@@ -196,7 +201,7 @@ local({
       got <- if (is.null(x)) "NULL" else if (is.data.frame(x)) "a data frame" else if (is.list(x)) "a list" else paste(length(x), "values")
       refuse(at, ": expected ", type, ", got ", got)
     }
-    elements(unname(as.vector(x)), name, at)
+    elements(bare(x), name, at)
   }
 
   # An artifact is the path of a file; a data frame is written to one, as CSV.
@@ -258,6 +263,7 @@ local({
 
   # A misspelt input must not be NULL, as it is in a list, nor another one that begins alike.
   pick <- function(x, name) {
+    entered <- TRUE
     if (is.character(name)) known("input", name, names(x))
     unclass(x)[[name]]
   }
@@ -268,6 +274,7 @@ local({
   # --- what the script calls ------------------------------------------------------------------------------------------
 
   output <- function(name, value) {
+    name; value; entered <- TRUE
     if (Sys.getpid() != process) refuse("an output can only be given by the script itself, not by a process that it forked")
     if (!is.character(name) || length(name) != 1 || is.na(name) || name == "") refuse("the name of an output is text, got ", shown(name))
     declared <- names(types)
@@ -283,6 +290,7 @@ local({
   }
 
   artifact <- function(name, path) {
+    name; path; entered <- TRUE
     type <- if (is.character(name) && length(name) == 1) types[[name]]
     if (is.null(variable("MESON_OUTPUTS"))) return(invisible(cat(name, "=", file_of(path, name), "\n")))
     if (is.null(type)) known("output", name, names(types))
@@ -300,6 +308,7 @@ local({
   }
 
   progress <- function(fraction = NULL, message = NULL) {
+    fraction; message; entered <- TRUE
     if (is.character(fraction) && is.null(message)) return(progress(message = fraction))
     told <- character(0)
     # A progress that makes no sense is no reason to fail a step.
@@ -309,8 +318,15 @@ local({
     invisible(NULL)
   }
 
-  emit <- function(name, value) report(emit = json_text(name), value = json(value, "any", name))
-  link <- function(name, url) report(link = json_text(name), url = json_text(url))
+  emit <- function(name, value) {
+    name; value; entered <- TRUE
+    report(emit = json_text(name), value = json(value, "any", name))
+  }
+
+  link <- function(name, url) {
+    name; url; entered <- TRUE
+    report(link = json_text(name), url = json_text(url))
+  }
 
   messages <- function() {
     path <- variable("MESON_MESSAGES")
@@ -357,15 +373,14 @@ local({
   on_error <- function() {
     calls <- as.list(sys.calls())[seq_len(sys.nframe() - 1)]
     end <- helper_at()
-    if (length(calls) && identical(calls[[1]], quote(.meson_advance()))) {
-      # What failed is how the script's author shows a value.
-      calls <- calls[-1]
-    } else if (!is.null(end) && end <= length(calls)) {
+    if (!is.null(end) && end <= length(calls)) {
       calls <- calls[seq_len(end)]
       calls[[end]] <- `attributes<-`(as_written(calls[[end]]), attributes(calls[[end]]))
       # R has told of `$` once before it called the method.
       if (end > 1 && identical(shown(calls[[end]]), shown(calls[[end - 1]]))) calls <- calls[-end]
     }
+    # What failed is how a value shows itself.
+    if (length(calls) && identical(calls[[1]], quote(.meson_advance()))) calls <- calls[-1]
     fail_as_told(rev(traceback_of(calls)))
   }
 
@@ -399,7 +414,7 @@ local({
 
   fail <- function(message, trace, reason) {
     told <- c(failure = json_text(message), reason = json_text(reason))
-    if (length(trace)) told["traceback"] <- json_text(paste0(paste(c(message, trace), collapse = "\n"), "\n"))
+    if (length(trace)) told["traceback"] <- json_text(paste0(trace, "\n", collapse = ""))
     report(told)
     quit(save = "no", status = 1, runLast = FALSE)
   }

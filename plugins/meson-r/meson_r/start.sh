@@ -12,8 +12,8 @@ export MESON_R_NAME MESON_R_SCRIPT
 shift 3
 
 if ! command -v "$rscript" >/dev/null 2>&1; then
-  told="there is no $rscript on this machine (the PATH is $PATH); on Debian and Ubuntu: apt install r-base-core r-cran-jsonlite;"
-  told="$told elsewhere, MESON_RSCRIPT or the option rscript of the step says where it is"
+  told="there is no $rscript on this machine; on Debian and Ubuntu: apt install r-base-core r-cran-jsonlite"
+  told="$told (if R is somewhere else: MESON_RSCRIPT, or the step's option rscript, says where)"
   echo "$told" >&2
   printf '{"failure": "%s", "reason": "launch"}\n' "$(printf %s "$told" | sed 's/[\\"]/\\&/g')" >>"$MESON_PROGRESS"
   exit 127
