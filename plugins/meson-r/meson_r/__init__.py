@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meson_core.hookspecs import hookimpl
@@ -10,7 +11,10 @@ from meson_r.kind import R, ROptions
 if TYPE_CHECKING:
     from meson_core.ports import DoctorCheck, StepKind
 
-__all__ = ["R", "ROptions"]
+__all__ = ["HELPER", "R", "ROptions"]
+
+#: The file that gives a script its `meson`, for whoever wants to try one without a step around it.
+HELPER = Path(__file__).with_name("meson.R")
 
 
 @hookimpl

@@ -3,7 +3,7 @@
 #     meson$inputs                       inputs by name: numbers, text, truth values, vectors, lists; an artifact is the
 #                                        path of a local file
 #     meson$output(name, value)          an output, of its declared type
-#     meson$artifact(name, path)         a file, or a data frame, as an output that is declared as artifact
+#     meson$artifact(name, path)         a file, a folder or a data frame, as an output that is declared as artifact
 #     meson$progress(fraction, message)  how far it is, 0 to 1, and a line for people; either may be left out
 #     meson$emit(name, value)            a fact for people and followers
 #     meson$link(name, url)              something to click at
@@ -204,7 +204,7 @@ local({
     elements(bare(x), name, at)
   }
 
-  # An artifact is the path of a file; a data frame is written to one, as CSV.
+  # An artifact is the path of a file or folder; a data frame is written to a file, as CSV.
   file_of <- function(x, at) {
     if (is.data.frame(x)) {
       folder <- tempfile("table-", tmpdir = file.path(work, "meson"))
@@ -214,11 +214,9 @@ local({
       return(path)
     }
     if (!is.character(x) || length(x) != 1 || is.na(x)) {
-      refuse(at, ": expected artifact, the path of a file or a data frame, got ", shown(x))
+      refuse(at, ": expected artifact, which is a path or a data frame, got ", shown(x))
     }
-    if (!file.exists(x) || dir.exists(x)) {
-      refuse(at, ": there is no file ", shown(x), if (dir.exists(x)) " (it is a folder)" else paste0(" in ", getwd()))
-    }
+    if (!file.exists(x)) refuse(at, ": there is no file or folder ", shown(x), " in ", getwd())
     normalizePath(x)
   }
 

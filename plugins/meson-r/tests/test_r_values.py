@@ -258,9 +258,8 @@ REFUSED: list[tuple[str, str, str]] = [
     ("quote(a + b)", "any", "x is of class call"),
     ("array(1, c(2, 2, 2))", "any", "x is an array of 3 dimensions"),
     (r'"\xff"', "str", "text that is not valid UTF-8"),
-    ("7", "artifact", "x: expected artifact, the path of a file or a data frame, got 7"),
-    ('"nowhere.csv"', "artifact", 'x: there is no file "nowhere.csv" in '),
-    ('"."', "artifact", 'x: there is no file "." (it is a folder)'),
+    ("7", "artifact", "x: expected artifact, which is a path or a data frame, got 7"),
+    ('"nowhere.csv"', "artifact", 'x: there is no file or folder "nowhere.csv" in '),
 ]
 
 
@@ -308,7 +307,7 @@ def test_a_data_frame_as_an_artifact_is_a_csv_file(tmp_path: Path) -> None:
     script = """
         frame <- data.frame(x = c(1.5, NA), name = c("Zo\\u00eb, \\"q\\"", ""), stringsAsFactors = TRUE)
         meson$artifact("scores", frame)
-        meson$output("all", list(frame, "script.R"))
+        meson$output("all", list(frame, "script.R", "."))
     """
 
     ran = run(tmp_path, script, outputs={"scores": "artifact", "all": "list[artifact]"})
@@ -316,9 +315,10 @@ def test_a_data_frame_as_an_artifact_is_a_csv_file(tmp_path: Path) -> None:
     assert "" == ran.err
     text = tmp_path.joinpath(ran.outputs["scores"]).read_text(encoding="utf-8")
     assert '"x","name"\n1.5,"Zoë, ""q"""\n,""\n' == text
-    first, second = ran.outputs["all"]
+    first, second, folder = ran.outputs["all"]
     assert text == tmp_path.joinpath(first).read_text(encoding="utf-8")
     assert str(tmp_path / "work" / "script.R") == second
+    assert str(tmp_path / "work") == folder
 
 
 @pytest.mark.parametrize(
