@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.plugins.installed import hide_others
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -45,6 +47,7 @@ _VARYING = (
     (re.compile(r"\b\d+ bytes of \d+ are"), "<n> bytes of <n> are"),
     (re.compile(r"\bprocess \d+ on \S+,"), "process <n> on <host>,"),
     (re.compile(r"\brun [0-9a-hjkmnp-tv-z]{10}\b"), "run <run>"),
+    (re.compile(r"\bthis one knows \d{4}"), "this one knows <n>"),
     (re.compile(r"\bthe number \d{10,}"), "the number <n>"),
     (re.compile(r"\b(show|logs|retry|resume|why|cancel|resolve) [0-9a-hjkmnp-tv-z]{10}\b"), r"\1 <run>"),
 )
@@ -78,6 +81,8 @@ class Stage:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.site = folder.with_name("site")
+        self.site.mkdir(parents=True, exist_ok=True)
+        hide_others(self.site)
         self.environment: dict[str, str] = {}
         #: Whether file permissions bind whoever runs a command.
         self.bound = False

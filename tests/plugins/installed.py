@@ -7,6 +7,8 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
+from meson_core.plugins.discovery import find
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -27,6 +29,22 @@ class Kind:
     def work(self, options):
         return Program(("sh", "-c", options.script))
 """
+
+
+def hide_others(folder: Path) -> None:
+    """Let only the core's own plugins be there, whatever else is installed in the environment of the tests.
+
+    The first distribution of a name on the path hides others; these have no plugins.
+
+    Args:
+        folder: on the path, before everything else.
+    """
+    for name in {found.distribution for found in find()} - {"meson-core"}:
+        info = folder / f"{name.replace('-', '_')}-0.dist-info"
+        if not info.exists():
+            info.mkdir()
+            (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0\n", encoding="utf-8")
+            (info / "entry_points.txt").write_text("[meson.plugins]\n", encoding="utf-8")
 
 
 class Site:
@@ -80,6 +98,7 @@ class Site:
 def site(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """A site that is on the path until the test has ended."""
     before = set(sys.modules)
+    hide_others(folder)
     monkeypatch.syspath_prepend(str(folder))
     yield Site(folder)
     for name in set(sys.modules) - before:
