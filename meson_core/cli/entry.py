@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("look", "Show a run: its tree, its steps, its failures."),
     "logs": ("logs", "Print or follow the logs of a run, all attempts merged."),
     "why": ("look", "Say why a step waits, and what would place it."),
+    "artifacts": ("artifacts", "List, fetch and put artifacts; see where they come from; prune."),
     "cancel": ("wishes", "Stop a run."),
     "pause": ("wishes", "Start nothing new in a run, or in one of its steps."),
     "resume": ("wishes", "Go on after a pause, or with what an interruption left."),

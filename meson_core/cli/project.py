@@ -161,7 +161,8 @@ class Project:
         # All that will be needed is imported by now, and stays: collections need not look at it again.
         gc.freeze()
         gc.enable()
-        return self._open.enter_context(open_client(self.settings, create=create, read_only=read_only))
+        client = open_client(self.settings, create=create, read_only=read_only, plugins=lambda: self.plugins)
+        return self._open.enter_context(client)
 
     def command(self, *words: str) -> str:
         """A command line that means the same project when it is typed here, for hints."""

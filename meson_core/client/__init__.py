@@ -11,13 +11,26 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from meson_core.client.client import Client, connect
     from meson_core.client.code_bundle import CodeBundle, bundle, locate
-    from meson_core.client.records import Attempt, Context, LogLine, RunTree, StepInstance, Submitted, TreeNode, Why
+    from meson_core.client.records import (
+        Attempt,
+        Context,
+        Input,
+        Lineage,
+        LogLine,
+        RunTree,
+        StepInstance,
+        Submitted,
+        TreeNode,
+        Why,
+    )
 
 _HOME = {
     "Attempt": "records",
     "Client": "client",
     "CodeBundle": "code_bundle",
     "Context": "records",
+    "Input": "records",
+    "Lineage": "records",
     "LogLine": "records",
     "RunTree": "records",
     "StepInstance": "records",
@@ -34,6 +47,8 @@ __all__ = [
     "Client",
     "CodeBundle",
     "Context",
+    "Input",
+    "Lineage",
     "LogLine",
     "RunTree",
     "StepInstance",

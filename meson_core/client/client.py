@@ -11,6 +11,7 @@ import msgspec
 from pydantic import ValidationError
 
 from meson_core.client import asking, following, names
+from meson_core.client.artifacts import MAX_DEPTH, Artifacts, Keeping
 from meson_core.client.code_bundle import CODE, CodeBundle, bundle
 from meson_core.client.glance import read_tree, read_why
 from meson_core.client.instances import named, read_attempts, read_outputs
@@ -24,13 +25,16 @@ from meson_core.spec.parameters import bind_parameters
 from meson_core.spec.plan import compile_plan
 from meson_core.spec.states import State
 from meson_core.store import open_store
+from meson_core.store.catalogue import ArtifactQuery
 from meson_core.store.records import InstanceRow
 from meson_core.store.wishes import Plain, Retry, Send, Settle, Skip, Start, Step
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 
-    from meson_core.client.records import Attempt, LogLine, RunTree, StepInstance, Why
+    from meson_core.artifacts import ArtifactRecord, ArtifactVersion
+    from meson_core.client.records import Attempt, Lineage, LogLine, RunTree, StepInstance, Why
+    from meson_core.plugins import Plugins
     from meson_core.settings import Settings
     from meson_core.spec.plan import Instance, Plan
     from meson_core.spec.states import RunState
@@ -62,10 +66,26 @@ def connect(project: str | os.PathLike[str] = ".", *, create: bool = False, read
     return open_client(read_settings(find_root(Path(project)), os.environ), create=create, read_only=read_only)
 
 
-def open_client(settings: Settings, *, create: bool = False, read_only: bool = False) -> Client:
-    """The same for settings that have been read already."""
+def open_client(
+    settings: Settings, *, create: bool = False, read_only: bool = False, plugins: Callable[[], Plugins] | None = None
+) -> Client:
+    """The same for settings that have been read already.
+
+    Args:
+        settings: of the project.
+        create: make an empty store where there is none.
+        read_only: for looking only.
+        plugins: loads the plugins; by default all that are installed and not disabled.
+    """
     store = open_store(settings.store_location, create=create, read_only=read_only)
-    return Client(store, settings.directory, cell=settings.cell, by=settings.owner or _user())
+    keeping = Keeping(settings, plugins or (lambda: _all_plugins(settings)))
+    return Client(store, settings.directory, cell=settings.cell, by=settings.owner or _user(), keeping=keeping)
+
+
+def _all_plugins(settings: Settings) -> Plugins:
+    from meson_core.plugins import load_plugins  # noqa: PLC0415  few questions need them
+
+    return load_plugins(disabled=settings.disabled_plugins)
 
 
 def _user() -> str:
@@ -87,14 +107,18 @@ class Client:
         directory: the project's `.meson` folder, where its logs are.
         cell: whose orchestrator new runs are meant for.
         by: who asks.
+        keeping: where artifacts are kept.
     """
 
-    def __init__(self, store: Store, directory: Path, *, cell: str = "local", by: str = "") -> None:
+    def __init__(
+        self, store: Store, directory: Path, *, cell: str = "local", by: str = "", keeping: Keeping | None = None
+    ) -> None:
         self.store = store
         self.directory = directory
         self.cell = cell
         self.by = by
         self._plans: dict[str, Plan] = {}
+        self._artifacts = Artifacts(store, keeping)
 
     def close(self) -> None:
         """Close the store."""
@@ -241,6 +265,79 @@ class Client:
         row = self.run(run)
         plan = self._plan_of(row)
         return read_why(self.store, row, plan, names.find_node(plan, step))
+
+    # --- artifacts ----------------------------------------------------------------------------------------------------
+
+    def artifacts(
+        self,
+        *,
+        name: str | None = None,
+        key: str | None = None,
+        workflow: str | None = None,
+        run_id: str | None = None,
+        type: str | None = None,  # noqa: A002 (what everybody calls it)
+        since: float | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> list[ArtifactRecord]:
+        """Versions of artifacts, the latest first.
+
+        Args:
+            name: only of this name.
+            key: only with this declared artifact id.
+            workflow: only made by workflows of this name.
+            run_id: only made by this run.
+            type: only of this artifact type.
+            since: not older than this, in s since the epoch.
+            before: number of the last version of the page before.
+            limit: at most so many.
+        """
+        run = None if run_id is None else self.run(run_id).run_id
+        query = ArtifactQuery(name=name, key=key, workflow=workflow, run_id=run, since=since, before=before)
+        return self._artifacts.find(query, type, limit)
+
+    def artifact(self, ref: str | int) -> ArtifactVersion:
+        """One version of an artifact.
+
+        Args:
+            ref: its number; its digest or the beginning of that; its name or declared id, for the latest version;
+                "name@run" for the latest of a run.
+
+        Raises:
+            NotFoundError: no artifact, or several, could be meant.
+        """
+        return self._artifacts.readable(self._artifacts.version(ref))
+
+    def lineage(self, ref: str | int, *, depth: int = MAX_DEPTH, limit: int = 1000) -> Lineage:
+        """What a version was made of and by, and what used it.
+
+        Args:
+            ref: as for `artifact`.
+            depth: how many artifacts back.
+            limit: uses at most.
+        """
+        return self._artifacts.lineage(ref, depth, limit)
+
+    def put_artifact(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: str | None = None,
+        media: str | None = None,
+        type: str | None = None,  # noqa: A002 (what everybody calls it)
+    ) -> ArtifactRecord:
+        """Store a file or folder as a version of an artifact that no run has made.
+
+        Args:
+            path: of it.
+            name: what to call it; the name of the file by default.
+            media: its media type; guessed from the file's name by default.
+            type: its artifact type; follows from name and media type by default.
+
+        Raises:
+            ArtifactError: it cannot be read, or the store not be written.
+        """
+        return self._artifacts.put(path, name, media, type)
 
     # --- what happens -------------------------------------------------------------------------------------------------
 

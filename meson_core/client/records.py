@@ -6,9 +6,11 @@ from typing import Any
 
 import msgspec
 
+from meson_core.artifacts import ArtifactRecord
 from meson_core.events import Failure
 from meson_core.spec.plan import Instance
 from meson_core.spec.states import RunState, State
+from meson_core.store.records import UseRow
 
 
 class StepInstance(msgspec.Struct, frozen=True):
@@ -182,3 +184,39 @@ class LogLine(msgspec.Struct, frozen=True):
     attempt: int
     stream: str
     text: str
+
+
+class Input(msgspec.Struct, frozen=True):
+    """An artifact that went into another one.
+
+    Args:
+        place: where it stood among the inputs: "model", "models[3]".
+        digest: of its bytes.
+        artifact: the version that it was; None when it is not in the catalogue.
+        inputs: what went into it; empty where that was told before.
+    """
+
+    place: str
+    digest: str
+    artifact: ArtifactRecord | None
+    inputs: list[Input]
+
+
+class Lineage(msgspec.Struct, frozen=True):
+    """Where a version of an artifact comes from, and where it went.
+
+    Args:
+        artifact: the version; its record names run, step, attempt and parameters.
+        code: digest of the code bundle that made it.
+        owner: of the run.
+        forgotten_at: when its bytes were given up, in s since the epoch.
+        inputs: the artifacts that its attempt was given.
+        uses: the attempts that were given its bytes.
+    """
+
+    artifact: ArtifactRecord
+    code: str
+    owner: str
+    forgotten_at: float | None
+    inputs: list[Input]
+    uses: list[UseRow]

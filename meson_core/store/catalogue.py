@@ -12,13 +12,13 @@ from meson_core.store import schema
 from meson_core.store.artifacts import facts_of
 from meson_core.store.instance_key import pack, unpack
 from meson_core.store.log import outline
+from meson_core.store.records import UseRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sqlalchemy import ColumnElement, Connection, Select
 
-    from meson_core.spec.plan import Instance
     from meson_core.store.outline import Outline
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -60,18 +60,6 @@ class Found(NamedTuple):
     record: ArtifactRecord
     code: str
     forgotten_at: float | None
-
-
-class UseRow(NamedTuple):
-    """An attempt that had an artifact among its inputs."""
-
-    run_id: str
-    workflow: str
-    step: str
-    instance: Instance
-    attempt: int
-    place: str
-    digest: str
 
 
 def _versions() -> Select[Any]:

@@ -218,3 +218,15 @@ class LogRow(msgspec.Struct, frozen=True):
 
     seq: int
     event: AnyEvent
+
+
+class UseRow(NamedTuple):
+    """An attempt that had an artifact among its inputs."""
+
+    run_id: str
+    workflow: str
+    step: str
+    instance: Instance
+    attempt: int
+    place: str
+    digest: str

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from meson_core.events import AnyEvent
     from meson_core.spec.plan import Instance
     from meson_core.spec.states import RunState, State
-    from meson_core.store.catalogue import ArtifactQuery, Found, UseRow
+    from meson_core.store.catalogue import ArtifactQuery, Found
     from meson_core.store.records import (
         AttemptRow,
         Commit,
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         OutputRow,
         RunRow,
         SampleRecord,
+        UseRow,
         WaitRecord,
         WishReceipt,
     )

@@ -341,7 +341,7 @@ def test_artifacts_go_in_as_paths_and_come_out_by_content(executor: ExecutorAt, 
     assert _log(executor, 3) == ["weights"]
 
 
-def test_folders_are_handed_on(peer: Peer, executor: Executor) -> None:
+def test_folders_are_handed_on(executor: ExecutorAt, peer: Peer) -> None:
     make = """mkdir -p out/deep && echo one > out/deep/a.txt && echo '{"model": "out"}' > $MESON_OUTPUTS"""
     peer.order({"make": shell(make, outputs={"model": "artifact"})}, order("make", 1))
     outputs = peer.end(key(1))["outputs"]
