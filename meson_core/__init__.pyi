@@ -1,5 +1,6 @@
 """Owns the types of the front door: what `meson_core/__init__.py` imports when it is first used, as type checkers see it."""
 
+from meson_core.dsl import draw as draw
 from meson_core.dsl.build import build as build
 from meson_core.dsl.compose import end as end
 from meson_core.dsl.compose import parallel as parallel
@@ -14,6 +15,10 @@ from meson_core.dsl.documents import load_json as load_json
 from meson_core.dsl.documents import load_yaml as load_yaml
 from meson_core.dsl.params import param as param
 from meson_core.dsl.steps import kind as kind
+from meson_core.dsl.sweeps import best as best
+from meson_core.dsl.sweeps import bootstrap as bootstrap
+from meson_core.dsl.sweeps import cross_validate as cross_validate
+from meson_core.dsl.sweeps import sweep as sweep
 from meson_core.dsl.values import expr as expr
 from meson_core.dsl.workflows import subworkflow as subworkflow
 from meson_core.dsl.workflows import workflow as workflow

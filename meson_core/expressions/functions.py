@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from meson_core.expressions import draws
 from meson_core.expressions.values import CONTAINERS, LISTS, MAX_BITS, NUMBERS, Work, number, told
 
 
@@ -137,6 +138,28 @@ FUNCTIONS: dict[str, Function] = {
     "any": Function(lambda _, items: any(_items(items)), 1, 1, (), "list", "bool", "whether some item is true"),
     "bool": Function(
         lambda _, value: bool(value), 1, 1, (), "any", "bool", "whether the value is not empty, zero or null"
+    ),
+    "draw_integers": Function(
+        draws.integers, 5, 5, (), "number", "list[int]",
+        "(n, seed, stream, low, high): so many whole numbers at random, both bounds included",
+    ),
+    "draw_log_uniform": Function(
+        draws.log_uniform, 5, 5, (), "number", "list[float]",
+        "(n, seed, stream, low, high): so many numbers at random, each order of magnitude as likely as another",
+    ),
+    "draw_normal": Function(
+        draws.normal, 5, 5, (), "number", "list[float]",
+        "(n, seed, stream, mean, sd): so many numbers at random around a mean",
+    ),
+    "draw_one_of": Function(
+        draws.one_of, 4, 4, (), "number", "list[any]", "(n, seed, stream, items): so many items at random"
+    ),
+    "draw_seeds": Function(
+        draws.seeds, 3, 3, (), "number", "list[int]", "(n, seed, stream): so many different seeds, each below 2 ** 32"
+    ),
+    "draw_uniform": Function(
+        draws.uniform, 5, 5, (), "number", "list[float]",
+        "(n, seed, stream, low, high): so many numbers at random between two bounds",
     ),
     "enumerate": Function(
         lambda work, items, start=0: work.built([[at, item] for at, item in enumerate(_items(items), _int(start))]),

@@ -81,6 +81,11 @@ VALUES: list[tuple[str, object]] = [
     ("sorted(items), sorted(items, reverse=true)", [[1, 2, 3], [3, 2, 1]]),
     ("str(n), str(x), str(yes), str(none)", ["3", "0.5", "True", "None"]),
     ("sum(items), sum([])", [6, 0]),
+    ("draw_uniform(2, 7, 'alpha', 0, 1)", [0.2970908207522158, 0.5438876978846596]),
+    ("draw_log_uniform(2, 7, 'alpha', 0.0001, 1)", [0.0015429906095506118, 0.014981344523800878]),
+    ("draw_normal(2, 7, 'z', 0, 1)", [-0.6047216435013961, -0.009880767823726381]),
+    ("draw_integers(3, 7, 'd', 1, 6), draw_one_of(2, 7, 'k', ['a', 'b'])", [[5, 4, 5], ["a", "b"]]),
+    ("draw_seeds(3, 7, 's')", [528983267, 912061758, 2231787757]),
     ("zip(items, s and ['a', 'b'])", [[3, "a"], [1, "b"]]),
 ]
 

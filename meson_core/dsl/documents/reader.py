@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from meson_core.dsl import policies
+from meson_core.dsl.documents import sweeps
 from meson_core.dsl.documents.marked import Marked
 from meson_core.dsl.documents.parts import Part, in_order, in_parallel, in_sequence
 from meson_core.dsl.durations import parse_duration
@@ -41,6 +42,8 @@ NODES: dict[str, tuple[str, ...]] = {
     "repeat": ("repeat", *_NODE, *_GRAPH),
     "choose": ("choose", "otherwise", *_NODE),
     "subworkflow": ("subworkflow", "inputs", *_NODE),
+    **{word: (word, "max_parallel", "max_failed", *_NODE, *_GRAPH) for word in sweeps.HEADERS},
+    "best": ("best", *_NODE),
 }
 _REPEAT = ("until", "max_iterations", "carry", "on_exhausted")
 _EXPRESSION = re.compile(r"\$\{(.*)\}", re.DOTALL)
@@ -67,6 +70,8 @@ class _Reader:
     def __init__(self, file: str) -> None:
         self.file = file
         self.problems: list[AuthoringError] = []
+        #: By name of a sweep that was read, the step that gathers its results.
+        self.results: dict[str, dict[str, Any]] = {}
 
     # --- problems -----------------------------------------------------------------------------------------------------
 
@@ -240,9 +245,14 @@ class _Reader:
                 "repeat": self.repeat,
                 "choose": self.choose,
                 "subworkflow": self.subworkflow,
+                "best": self.best,
             }
-            data |= make[sort](item, owner)
-        return Part.of(data)
+            data |= self.swept(sort, item, owner) if sort in sweeps.HEADERS else make[sort](item, owner)
+        if sort not in sweeps.HEADERS:
+            return Part.of(data)
+        part = sweeps.with_results(data)
+        self.results[name] = part.nodes[-1]
+        return part
 
     def sort_of(self, name: Any, words: Mapping[str, Marked], where: Where) -> str:
         said = [word for word in NODES if word in words]
@@ -256,7 +266,9 @@ class _Reader:
             problem = UnknownNameError(msg, name=word, known=NODES, where=where)
             if "did you mean" in (problem.hint or ""):
                 raise problem
-        raise SpecError(msg, where=where, hint="a step has a kind; others have for_each, repeat, choose or subworkflow")
+        raise SpecError(
+            msg, where=where, hint="a step has a kind; others have for_each, sweep, repeat, choose or subworkflow"
+        )
 
     @staticmethod
     def plain(words: Mapping[str, Marked], wanted: tuple[str, ...]) -> dict[str, Any]:
@@ -304,6 +316,21 @@ class _Reader:
             data["variables"] = self.bindings(words["for_each"], f"{owner}: variable")
         with self.collecting():
             data["body"] = self.body(item, owner)
+        return data
+
+    def swept(self, word: str, item: Marked, owner: str) -> dict[str, Any]:
+        words = self.mapping(item, owner)
+        data = {"node": "for_each", "mode": "zipped", **self.plain(words, ("max_parallel", "max_failed"))}
+        with self.collecting():
+            data["variables"], data["mode"] = sweeps.header(word, words[word], owner, self.where, self.bound)
+        with self.collecting():
+            data["body"] = self.body(item, owner)
+        return data
+
+    def best(self, item: Marked, owner: str) -> dict[str, Any]:
+        data: dict[str, Any] = {"node": "step", "kind": "python"}
+        with self.collecting():
+            data |= sweeps.best(self.mapping(item, owner)["best"], self.results, owner, self.where(item))
         return data
 
     def repeat(self, item: Marked, owner: str) -> dict[str, Any]:
