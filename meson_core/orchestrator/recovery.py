@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from meson_core.commands import Fence, Kill, Launch
 from meson_core.engine import RunMachine
-from meson_core.errors import EngineError, NotFoundError
+from meson_core.errors import EngineError, NotFoundError, PluginError
 from meson_core.events import RunCreated
 from meson_core.orchestrator.runs import ActiveRun, Definition
 from meson_core.plugins.record import KIND
@@ -15,9 +15,10 @@ from meson_core.ports import AttemptKey
 from meson_core.spec.model import Step, Workflow
 from meson_core.spec.plan import compile_plan
 from meson_core.spec.references import resolve
+from meson_core.spec.states import ENDED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from meson_core.commands import Command
     from meson_core.plugins import Plugins
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 #: Workflow versions that are kept compiled.
 _MAX_DEFINITIONS = 64
+#: Steps that a sentence names.
+_MAX_NAMES = 5
 
 
 class Library:
@@ -102,18 +105,41 @@ def _pins_of(store: Store, run_id: str, code: str) -> Mapping[str, str]:
 
 
 def mismatch_of(run: ActiveRun, plugins: Plugins) -> str:
-    """Why a run that is pinned to other versions of plugins cannot go on here; "" when it can."""
-    wrong = []
-    for name in sorted({node.spec.kind for node in run.definition.plan.nodes if isinstance(node.spec, Step)}):
-        for info in plugins.owners.get((KIND, name), ()):
-            pinned = run.plugins.get(info.distribution, info.version)
-            if pinned != info.version:
-                wrong.append(
-                    f"{info.distribution} {pinned} for the step kind {name!r}, and {info.version} is installed"
-                )
-    if not wrong:
+    """Why a run cannot go on with the plugins that are here, and what would change if it did; "" when it can."""
+    steps: dict[str, list[int]] = {}
+    for number, node in enumerate(run.definition.plan.nodes):
+        if isinstance(node.spec, Step):
+            steps.setdefault(node.spec.kind, []).append(number)
+    wrong, missing = [], []
+    for name, numbers in sorted(steps.items()):
+        try:
+            info = plugins.owner(KIND, name)
+        except PluginError as error:
+            missing.append(f"{error.message}, needed by {_to_be_done(run, numbers)}")
+            continue
+        pinned = run.plugins.get(info.distribution, info.version)
+        if pinned != info.version:
+            wrong.append(
+                f"{info.distribution} {pinned} for the step kind {name!r}, and {info.version} is installed, "
+                f"which would do {_to_be_done(run, numbers)}"
+            )
+    told = [*missing, *([f"the run is pinned to {'; to '.join(wrong)}"] if wrong else [])]
+    if not told:
         return ""
-    return f"the run is pinned to {'; to '.join(wrong)}: install that, or cancel the run and retry it with the current code"
+    return f"{'; '.join(told)}: install what it needs, or cancel the run and retry it with the current code"
+
+
+def _to_be_done(run: ActiveRun, numbers: Sequence[int]) -> str:
+    """Those of some steps that have not ended, by name; all of them, when only a loop could come back to them."""
+    left = [number for number in numbers if not _has_ended(run.machine.counts(number))] or numbers
+    names = [run.definition.plan.nodes[number].name for number in left]
+    shown = ", ".join(names[:_MAX_NAMES])
+    return shown if len(names) <= _MAX_NAMES else f"{shown} and {len(names) - _MAX_NAMES} more"
+
+
+def _has_ended(counts: Sequence[int]) -> bool:
+    """Whether a node has instances, and all of them have ended."""
+    return any(counts) and all(ENDED[state] for state, count in enumerate(counts) if count)
 
 
 def attempts_of(run: ActiveRun) -> list[AttemptKey]:

@@ -13,6 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.cli.command import until
+
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 240.0
 _UV = Path(sys.executable).with_name("uv")
@@ -46,14 +48,14 @@ class Site:
         self.folder = folder
 
     @classmethod
-    def with_core(cls, folder: Path, *more: str) -> Site:
+    def with_core(cls, folder: Path, *more: str | Path) -> Site:
         """A fresh one, with Meson and what else is asked for."""
         _uv("venv", "--python", sys.executable, str(folder / "venv"))
         site = cls(folder / "venv")
         site.install("meson-core", *more)
         return site
 
-    def install(self, *packages: str | Path) -> None:
+    def install(self, *packages: str | Path, dependencies: bool = True) -> None:
         """Install distributions: by name, or the wheel that is built of a folder."""
         names = [
             str(build(package, _fresh()) if isinstance(package, Path) and package.is_dir() else package)
@@ -61,6 +63,8 @@ class Site:
         ]
         arguments = ["pip", "install", "--python", str(self.folder / "bin" / "python"), "--find-links", str(wheels())]
         arguments += ["--constraint", str(ROOT / "requirements.lock"), *names]
+        if not dependencies:
+            arguments.append("--no-deps")
         try:
             _uv(*arguments, "--offline")
         except AssertionError:
@@ -83,6 +87,28 @@ class Site:
             timeout=DEADLINE_S,
             check=False,
         )
+
+    def start(self, command: str, *arguments: str, cwd: Path) -> subprocess.Popen[bytes]:
+        """Start a command of the environment, and go on."""
+        return subprocess.Popen(
+            [str(self.folder / "bin" / command), *arguments],
+            cwd=cwd,
+            env=_environment(COLUMNS="200", NO_COLOR="1"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def until(self, text: str, command: str, *arguments: str, cwd: Path) -> str:
+        """What a command says once it says something."""
+        done: list[str] = []
+
+        def said() -> bool:
+            done.append(self.run(command, *arguments, cwd=cwd).stdout)
+            return text in done[-1]
+
+        until(said, text)
+        return done[-1]
 
 
 def _fresh() -> Path:

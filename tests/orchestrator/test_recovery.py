@@ -14,6 +14,7 @@ from meson_core.errors import ConflictError, EngineError, NotFoundError, StoreLo
 from meson_core.events import RunCreated, Selection
 from meson_core.orchestrator.probe import Point
 from meson_core.plugins import Plugins
+from meson_core.plugins.record import KIND
 from meson_core.ports import Gone, Present, Silent
 from meson_core.spec.states import RunState, State
 from meson_core.store.records import Commit, RunCommit
@@ -367,8 +368,35 @@ async def test_a_run_waits_for_the_plugin_versions_that_it_is_pinned_to(cell: Ce
     async with cell.driven():
         await cell.launched(1, 2)
 
-    assert "pinned to meson-tests 1.0 for the step kind 'python', and 2.0 is installed" in wait.reason
+    assert wait.reason == (
+        "the run is pinned to meson-tests 1.0 for the step kind 'python', and 2.0 is installed, which would do s1: "
+        "install what it needs, or cancel the run and retry it with the current code"
+    )
     assert 1 == blocked
+
+
+async def test_a_run_waits_for_a_plugin_that_is_gone(cell: Cell) -> None:
+    """What it needs was there when it was submitted: it does not fail for that, it says what is missing."""
+    run_id = cell.submit(chain(2))
+    async with cell.driven():
+        (key,) = await cell.launched(0)
+        cell.scheduler.succeed(key, x=1)
+        (second,) = await cell.launched(1)
+    there = cell.plugins
+
+    cell.plugins = dataclasses.replace(there, declared={**there.declared, KIND: {}}, owners={})
+    async with cell.driven():
+        await cell.until(lambda: cell.scheduler.reconciled)
+        cell.scheduler.tell(Returned(second, T, "the executor drains"))
+        await cell.until(lambda: "AttemptReturned" in cell.names(run_id))
+        cell.clock.advance(2.0)
+        await cell.until(lambda: cell.store.waits(run_id))
+        (wait,) = cell.store.waits(run_id)
+    cell.plugins = there
+    async with cell.driven():
+        await cell.launched(1, 2)
+
+    assert wait.reason.startswith("there is no step kind 'python', needed by s1: install what it needs")
 
 
 def with_version(plugins: Plugins, version: str) -> Plugins:

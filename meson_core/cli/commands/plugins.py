@@ -89,6 +89,53 @@ def list_(project: Project, as_json: bool) -> None:
 
 
 @plugins.command()
+@click.argument("name", metavar="PLUGIN")
+@json_option
+@pass_project
+def show(project: Project, name: str, as_json: bool) -> None:
+    """Show all that is known of a plugin: versions, hooks, load time, its error, and what depends on it."""
+    from meson_core.cli.dependents import dependents_of
+
+    shown = _all_of(project, name)
+    if as_json:
+        print_json(
+            [
+                {
+                    **_as_data(info),
+                    "module": info.target,
+                    "requires": list(info.requires),
+                    "hooks": list(info.hooks),
+                    "details": info.details,
+                    "needed_by": [{"what": one.what, "name": one.name} for one in dependents_of(project, info)],
+                }
+                for info in shown
+            ]
+        )
+        return
+    for info in shown:
+        click.echo(f"{click.style(info.name, bold=True)}  {info.origin}")
+        took = f" in {info.load_s * 1000:.1f} ms" if info.load_s else ""
+        _tell_line("state", click.style(info.state.value, fg=_COLOURS[info.state.value]) + took)
+        _tell_line("module", info.target)
+        always = [requirement for requirement in info.requires if "extra ==" not in requirement]
+        _tell_line("asks for", ", ".join(always) or "nothing")
+        _tell_line("hooks", ", ".join(info.hooks) or "none")
+        for declared in info.provides or ("nothing",):
+            _tell_line("declares", declared)
+        _tell_line("last error", info.error or "none")
+        if info.details:
+            click.echo(
+                click.style("".join(f"      {line}\n" for line in info.details.splitlines()), dim=True), nl=False
+            )
+        for dependent in [one.text for one in dependents_of(project, info)] or ["nothing in this project"]:
+            _tell_line("needed by", dependent)
+
+
+def _tell_line(title: str, text: str) -> None:
+    click.echo(f"  {title:<10}  {text}")
+
+
+@plugins.command()
 @click.argument("names", nargs=-1, metavar="[PLUGIN]...")
 @json_option
 @pass_project
@@ -135,21 +182,18 @@ def _tell_findings(findings: list[Finding]) -> None:
 @pass_project
 def disable(project: Project, name: str) -> None:
     """Load a plugin no more in this project: writes `disabled_plugins` into its settings."""
+    from meson_core.cli.dependents import needed_by_settings
+
     info = _find(project, name)
     settings = project.settings
     if name in settings.disabled_plugins:
         click.echo(f"{name} is disabled already")
         return
-    needed = {
-        f"resource scheduler {settings.scheduler}": "scheduler",
-        f"artifact store {settings.artifact_store}": "artifact_store",
-    }
-    for declared, setting in needed.items():
-        if declared in info.provides:
-            raise ConflictError(
-                f"plugin {name!r} declares the {declared}, which the settings choose",
-                hint=f"choose another one first: `{setting}` in the settings",
-            )
+    for setting, declared in needed_by_settings(project, info).items():
+        raise ConflictError(
+            f"plugin {name!r} declares the {declared}, which the settings choose",
+            hint=f"choose another one first: `{setting}` in the settings",
+        )
     _write(project, [*settings.disabled_plugins, name])
     click.echo(f"{name} ({info.origin}) is disabled")
 
@@ -186,10 +230,15 @@ def _write(project: Project, names: list[str]) -> None:
 
 
 def _find(project: Project, name: str) -> PluginInfo:
+    return _all_of(project, name)[0]
+
+
+def _all_of(project: Project, name: str) -> list[PluginInfo]:
+    """The plugins of a name, or of a distribution; of two rivals, both."""
     listing = project.plugins.listing
-    for info in listing:
-        if name in (info.name, info.distribution):
-            return info
+    found = [info for info in listing if name == info.name] or [info for info in listing if name == info.distribution]
+    if found:
+        return found
     known = sorted({info.name for info in listing} | {info.distribution for info in listing})
     close = nearest(name, known)
     hint = f"did you mean {close!r}?" if close else f"there are: {', '.join(known)}"
