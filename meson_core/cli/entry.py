@@ -34,7 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resolve": ("wishes", "Settle an outcome that is unknown."),
     "validate": ("author", "Check a workflow without running it."),
     "graph": ("author", "Draw a workflow: text, Mermaid, DOT or SVG."),
-    "schema": ("author", "Print the JSON Schema of workflows, with the installed step kinds."),
+    "schema": ("author", "Print the JSON Schema of workflows, step kinds included."),
     "plugins": ("plugins", "List, examine and disable plugins; make new ones."),
     "db": ("db", "Look after the store."),
 }

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
 
 from meson_core.cli.scaffold import write_plugin
-from tests.cli.wheels import Site
+from tests.cli.wheels import ROOT, Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 #: What meson-core brings itself.
-OURS = {"artifacts", "files", "local", "matchers", "python", "shell"}
+OURS = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["meson.plugins"])
 WORKFLOW = """
 from meson_core import kind, workflow
 
