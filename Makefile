@@ -55,6 +55,8 @@ FLAGSHIP := examples/recommendations
 DATA := $(FLAGSHIP)/data/ml-100k/.verified
 
 demo: $(INSTALLED) $(DATA) ## run the flagship example with the live view
+	@command -v Rscript >/dev/null || \
+		echo "There is no R here: the regional models are fitted in Python alone. apt install r-base-core r-cran-jsonlite brings the others."
 	@$(BIN)/mesonctl run $(FLAGSHIP)/workflow.py
 	@$(BIN)/python $(FLAGSHIP)/results.py
 

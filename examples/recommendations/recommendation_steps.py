@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from meson_runtime import Artifact, ctx, step
 from recommender.cleansing import Film, cleanse, split
@@ -18,7 +18,7 @@ from recommender.factorisation import MAX_STARS, MIN_STARS, Model, fit
 from recommender.publishing import Card, card_of, latest, publish
 from recommender.ratings import Ratings
 from recommender.recommending import samples
-from recommender.selection import Recommender, refit, select
+from recommender.selection import Recommender, best_family, refit, select
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +28,7 @@ class Sets(TypedDict):
     """The cleansed data, and what the cleansing met."""
 
     training: Artifact
+    table: Artifact
     holdout: Artifact
     films: Artifact
     regions: list[str]
@@ -47,10 +48,11 @@ class Score(TypedDict):
 
 
 class Selected(TypedDict):
-    """The recommender, and the share of its own model by region."""
+    """The recommender, and by region the share of its own model and the language that this was fitted in."""
 
     recommender: Artifact
     shares: dict[str, float]
+    languages: dict[str, str]
 
 
 class Verdict(TypedDict):
@@ -84,6 +86,7 @@ def wrangle_data(cohort: Artifact) -> Sets:
     training, holdout = split(clean.ratings)
     return {
         "training": kept("training.npz", training.save),
+        "table": kept("training.csv", training.save_table),
         "holdout": kept("holdout.npz", holdout.save),
         "films": kept("films.json", lambda path: write_json(path, clean.films)),
         "regions": [str(region) for region in training.regions()],
@@ -127,14 +130,25 @@ def validate_region(region: str, model: Artifact, holdout: Artifact) -> Score:
 
 
 @step
-def select_model(overall: Artifact, regions: list[str], regional: list[Artifact], holdout: Artifact) -> Selected:
-    """Take the global model, and for each region the share of its own model that helps."""
+def select_model(
+    overall: Artifact, regions: list[str], regional: list[Artifact], in_r: list[Any], holdout: Artifact
+) -> Selected:
+    """Take the global model, and for each region the share of its own model that helps.
+
+    In `in_r` are the models that were fitted in R; nulls, where R was not wanted.
+    """
     choosing, _ = folds(Ratings.load(holdout.path))
-    models = {int(region): Model.load(model.path) for region, model in zip(regions, regional, strict=True)}
-    recommender = select(Model.load(overall.path), models, choosing)
+    models, languages = {}, {}
+    for region, in_python, other in zip(regions, regional, in_r, strict=True):
+        families = {"Python": loaded(in_python)} | ({"R": loaded(other)} if other is not None else {})
+        languages[region] = best_family(families, choosing.of_region(int(region)))
+        models[int(region)] = families[languages[region]]
+    recommender = select(loaded(overall), models, choosing)
+    shares = {str(region): share for region, share in recommender.weights.items()}
     return {
         "recommender": kept("recommender.npz", recommender.save),
-        "shares": {str(region): share for region, share in recommender.weights.items()},
+        "shares": shares,
+        "languages": {region: languages[region] for region in shares},
     }
 
 
@@ -200,7 +214,12 @@ def keep_published(version: int, shop: str) -> Published:
 
 def score(model: Artifact, judges: Ratings) -> Score:
     """How far off a model is on some ratings."""
-    return {"rmse": rmse(Model.load(model.path).predict(judges.user, judges.film), judges.stars)}
+    return {"rmse": rmse(loaded(model).predict(judges.user, judges.film), judges.stars)}
+
+
+def loaded(model: Artifact) -> Model:
+    """A model, in whichever language it was fitted."""
+    return Model.read_table(model.path) if model.media == "text/csv" else Model.load(model.path)
 
 
 def kept(name: str, save: Callable[[Path], None]) -> Artifact:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from meson_core import Artifact, choose, end, for_each, kind, param, repeat, start, when, workflow
@@ -26,6 +27,9 @@ shop = param("shop", str, default=str(HERE / "published"), doc="Folder of the pu
 min_age = param("min_age", int, default=13, ge=0, doc="Of the users in the cohort, in years.")
 min_ratings = param("min_ratings", int, default=20, ge=5, doc="Of a user in the cohort.")
 alpha = param("alpha", float, default=3.0, gt=0, doc="Ridge on the factors in the first iteration.")
+with_r = param(
+    "with_r", bool, default=shutil.which("Rscript") is not None, doc="Whether regional models are fitted in R as well."
+)
 tolerance = param(
     "tolerance", float, default=0.4, gt=0, doc="Stars by which a stable recommender's halves may disagree."
 )
@@ -43,8 +47,15 @@ training, holdout, regions = data.output["training"], data.output["holdout"], da
 overall = train_global(training=training, alpha=alpha)
 each = for_each(region=regions)
 regional = train_region(region=each.region, training=training, alpha=alpha)
+in_r = kind("r", name="train_region_in_r", file="train_region.R", outputs={"model": Artifact})(
+    region=each.region, training=data.output["table"], alpha=alpha
+)
 selected = select_model(
-    overall=overall.output["model"], regions=regions, regional=regional.output["model"], holdout=holdout
+    overall=overall.output["model"],
+    regions=regions,
+    regional=regional.output["model"],
+    in_r=in_r.output["model"],
+    holdout=holdout,
 )
 verdict = validate_model(
     recommender=selected.output["recommender"], training=training, holdout=holdout, alpha=alpha, tolerance=tolerance
@@ -56,7 +67,18 @@ until_stable = repeat(
     >> data
     >> (
         overall >> validate_global(model=overall.output["model"], holdout=holdout)
-        | each(regional >> validate_region(region=each.region, model=regional.output["model"], holdout=holdout))
+        | each(
+            regional >> validate_region(region=each.region, model=regional.output["model"], holdout=holdout)
+            | choose(
+                when(
+                    with_r,
+                    in_r
+                    >> validate_region(region=each.region, model=in_r.output["model"], holdout=holdout).named(
+                        "validate_region_in_r"
+                    ),
+                )
+            )
+        )
     )
     >> selected
     >> verdict,
@@ -84,7 +106,12 @@ recommendations = workflow(
     >> incumbent
     >> choose(when(verdict.output["rmse"] < incumbent.output["rmse"], publish), otherwise=keep)
     >> end,
-    outputs={"rmse": verdict.output["rmse"], "alpha": verdict.output["alpha"], "shares": selected.output["shares"]},
+    outputs={
+        "rmse": verdict.output["rmse"],
+        "alpha": verdict.output["alpha"],
+        "shares": selected.output["shares"],
+        "languages": selected.output["languages"],
+    },
     timeout="10 min",
     doc="Which films a user should see next, by a global model and regional ones.",
 )

@@ -8,6 +8,7 @@ it saw, unstable on what it did not); high, only the biases are left. The biases
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,18 @@ class Model:
     def load(path: Path) -> Model:
         """Read what `save` wrote."""
         return Model.from_arrays(load_arrays(path))
+
+    @staticmethod
+    def read_table(path: Path) -> Model:
+        """Read a model that was written as CSV: side, id, bias and factors; the sides are mean, user and film."""
+        with path.open(encoding="utf-8", newline="") as file:
+            _, *table = csv.reader(file)
+        rows = {side: [row[1:] for row in table if row[0] == side] for side in ("mean", "user", "film")}
+        ids = {side: np.array([int(row[0]) for row in found]) for side, found in rows.items()}
+        values = {
+            side: np.array([[float(value) for value in row[1:]] for row in found]) for side, found in rows.items()
+        }
+        return Model(values["mean"][0, 0], ids["user"], ids["film"], values["user"], values["film"])
 
 
 def fit(

@@ -48,6 +48,13 @@ class Ratings:
         """Write all columns to an `.npz` file."""
         save_arrays(path, {field.name: getattr(self, field.name) for field in fields(self)})
 
+    def save_table(self, path: Path) -> None:
+        """Write what models are fitted to as CSV, for languages that do not read `.npz` files."""
+        columns = np.column_stack([self.user, self.film, self.stars, self.region])
+        np.savetxt(
+            path, columns, fmt=["%d", "%d", "%.17g", "%d"], delimiter=",", header="user,film,stars,region", comments=""
+        )
+
     @staticmethod
     def load(path: Path) -> Ratings:
         """Read what `save` wrote."""

@@ -64,6 +64,19 @@ class Recommender:
         return Recommender(Model.from_arrays(arrays, "overall."), regional, weights)
 
 
+def best_family(families: Mapping[str, Model], judges: Ratings) -> str:
+    """The family whose model predicts best; in a tie, or with nothing to judge by, the first.
+
+    Args:
+        families: models of one region, by the name of what they were fitted with.
+        judges: ratings of that region that no model was fitted to.
+    """
+    if not len(judges):
+        return next(iter(families))
+    errors = {name: rmse(model.predict(judges.user, judges.film), judges.stars) for name, model in families.items()}
+    return min(errors, key=errors.__getitem__)
+
+
 def select(overall: Model, regional: Mapping[int, Model], judges: Ratings) -> Recommender:
     """Take for each region the share of its own model that predicts best; in a tie the smaller share.
 
