@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from meson_core.artifacts import ArtifactVersion, type_of
 from meson_core.client import names
+from meson_core.client.pruning import Pruned, prune
 from meson_core.client.records import Input, Lineage
-from meson_core.errors import ArtifactError, NotFoundError, nearest
+from meson_core.errors import ArtifactError, ConflictError, NotFoundError, nearest
 from meson_core.store.catalogue import ArtifactQuery
 from meson_runtime.artifacts import DIRECTORY
 
@@ -74,11 +75,13 @@ class Artifacts:
 
     Args:
         store: its catalogue.
+        directory: the project's `.meson` folder.
         keeping: its bytes; None for a client that was opened on a catalogue alone.
     """
 
-    def __init__(self, store: Store, keeping: Keeping | None) -> None:
+    def __init__(self, store: Store, directory: Path, keeping: Keeping | None) -> None:
         self._store = store
+        self._directory = directory
         self._keeping = keeping
 
     # --- looking ------------------------------------------------------------------------------------------------------
@@ -230,7 +233,25 @@ class Artifacts:
         if kind is not None:
             value["type"] = kind
         number = self._store.add_artifact(name or source.resolve().name, value, time.time())
+        if not self.bytes.claim(digest):  # a prune that did not know the row yet was quicker
+            self.bytes.put(source)
         return self.version(number).record
+
+    def prune(self, *, grace_s: float, older_than_s: float | None, dry_run: bool, sole: bool) -> Pruned:
+        """Delete bytes that nothing names.
+
+        Raises:
+            ConflictError: they do not lie in the project's own folder, and `sole` does not say that they are its alone.
+        """
+        artifacts = self.bytes
+        if not (sole or artifacts.url.startswith(f"{self._directory.absolute().as_uri()}/")):
+            raise ConflictError(
+                f"the artifacts are kept at {artifacts.url}, where other projects may keep theirs",
+                hint="what their catalogues name is not known here; if this project is the only one, say --sole",
+            )
+        return prune(
+            self._store, artifacts, now=time.time(), grace_s=grace_s, older_than_s=older_than_s, dry_run=dry_run
+        )
 
     # --- lineage ------------------------------------------------------------------------------------------------------
 

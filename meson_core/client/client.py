@@ -15,6 +15,7 @@ from meson_core.client.artifacts import MAX_DEPTH, Artifacts, Keeping
 from meson_core.client.code_bundle import CODE, CodeBundle, bundle
 from meson_core.client.glance import read_tree, read_why
 from meson_core.client.instances import named, read_attempts, read_outputs
+from meson_core.client.pruning import GRACE_S
 from meson_core.client.records import Context, Submitted
 from meson_core.errors import ConflictError, StoreCorruptError
 from meson_core.events import Selection
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 
     from meson_core.artifacts import ArtifactRecord, ArtifactVersion
+    from meson_core.client.pruning import Pruned
     from meson_core.client.records import Attempt, Lineage, LogLine, RunTree, StepInstance, Why
     from meson_core.plugins import Plugins
     from meson_core.settings import Settings
@@ -118,7 +120,7 @@ class Client:
         self.cell = cell
         self.by = by
         self._plans: dict[str, Plan] = {}
-        self._artifacts = Artifacts(store, keeping)
+        self._artifacts = Artifacts(store, directory, keeping)
 
     def close(self) -> None:
         """Close the store."""
@@ -338,6 +340,24 @@ class Client:
             ArtifactError: it cannot be read, or the store not be written.
         """
         return self._artifacts.put(path, name, media, type)
+
+    def prune_artifacts(
+        self,
+        *,
+        grace_s: float = GRACE_S,
+        older_than_s: float | None = None,
+        dry_run: bool = False,
+        sole: bool = False,
+    ) -> Pruned:
+        """Delete the bytes of artifacts that nothing names; never any that a run in flight may be about to name.
+
+        Args:
+            grace_s: seconds for which what nothing names stays.
+            older_than_s: give up versions that are older, but the latest of each, and nothing of a run that has not ended.
+            dry_run: only say what would go.
+            sole: no other project keeps its artifacts in the same place; needed where that is not the project's own.
+        """
+        return self._artifacts.prune(grace_s=grace_s, older_than_s=older_than_s, dry_run=dry_run, sole=sole)
 
     # --- what happens -------------------------------------------------------------------------------------------------
 

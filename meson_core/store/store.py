@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select, update
 
 from meson_core.errors import StoreError
-from meson_core.store import catalogue, inbox, log, queries, schema
+from meson_core.store import catalogue, inbox, log, queries, retention, schema
 from meson_core.store.database import Database
 from meson_core.store.dialect import dialect_for
 from meson_core.store.lease import Holder, Lease, this_process
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         WaitRecord,
         WishReceipt,
     )
+    from meson_core.store.retention import Needed
     from meson_core.store.wake import Subscription, Topic, WakeUp
     from meson_core.store.wishes import WishBody, WishKind
 
@@ -472,6 +473,16 @@ class Store:
         """
         with self._database.write() as connection:
             return catalogue.add(connection, name, value, at)
+
+    def needed_artifacts(self) -> Needed:
+        """Which bytes the rows of this store name, and since when attempts are in flight that may name more."""
+        with self._database.read() as connection:
+            return retention.needed(connection)
+
+    def forget_artifacts(self, before: float, now: float) -> int:
+        """Give up the bytes of versions that came to be before this, but the latest of each; how many that were."""
+        with self._database.write() as connection:
+            return retention.forget(connection, before, now)
 
     def durations(self, workflow: str) -> dict[str, float]:
         """Step → mean seconds of its successful attempts, learnt over the runs of workflows of this name."""

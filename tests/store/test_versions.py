@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 from pathlib import Path
@@ -13,6 +14,7 @@ from sqlalchemy import create_engine
 from meson_core.errors import NotFoundError, StoreError, StoreLockedError, StoreVersionError
 from meson_core.spec.states import State
 from meson_core.store import open_store, sqlite_file, upgrade, upgrading, versions
+from meson_core.store.catalogue import ArtifactQuery
 from tests.store.building import Log, put, python, sweep
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -187,6 +189,32 @@ def test_stores_of_every_released_revision_can_be_read(dump: Path, tmp_path: Pat
         assert store.load("run1") == (b"snapshot", row.seq, [])
         assert [each.seq for each in store.log("run1")] == list(range(1, row.seq + 1))
         assert store.acquire("local", "a test").epoch == 2
+
+
+def test_what_was_put_before_there_was_a_catalogue_is_in_it(tmp_path: Path) -> None:
+    """Otherwise the first prune would delete the artifacts of every earlier run."""
+    digest = "sha256:" + "ab" * 32
+    value = {"$artifact": digest, "size": 3, "name": "m.csv", "media": "text/csv"}
+    outputs = json.dumps({"models": [value], "odd": {"$artifact": "sha256:12"}}).encode()
+    path = tmp_path / "store.db"
+
+    def fill(draft: Path) -> None:
+        connection = sqlite3.connect(draft)
+        connection.executescript((RECORDED / "0001.sql").read_text())
+        connection.execute("UPDATE instances SET outputs = ? WHERE node = 0", (outputs,))
+        connection.commit()
+        connection.close()
+
+    sqlite_file.create(path, fill)
+    upgrade(path)
+
+    with open_store(path) as store:
+        (only,) = store.artifacts(ArtifactQuery())
+        record = only.record
+        assert (record.name, record.digest, record.size, record.file) == ("prepare.models[0]", digest, 3, "m.csv")
+        assert (record.run_id, record.step, record.instance, record.attempt) == ("run1", "prepare", (0,), 1)
+        assert only.code == "code0"
+        assert store.needed_artifacts().digests == {digest}
 
 
 def test_there_is_a_recording_of_every_revision() -> None:

@@ -231,6 +231,45 @@ def put(project: Project, path: Path, name: str | None, kind: str | None, media:
         click.echo(f"{record.name} #{record.number}: {record.type}, {size(record.size)}, {record.digest}")
 
 
+@artifacts.command()
+@click.option(
+    "--grace", "grace_s", type=AGE, default="1 day", show_default=True, help="For how long what nothing names stays."
+)
+@click.option(
+    "--older-than", "older_than_s", type=AGE, help="Give up versions that are older too, but the latest of each."
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would go of what nothing names now.")
+@click.option("--sole", is_flag=True, help="No other project keeps artifacts in the same place.")
+@json_option
+@pass_project
+def prune(
+    project: Project, grace_s: float, older_than_s: float | None, dry_run: bool, sole: bool, as_json: bool
+) -> None:
+    """Delete bytes that nothing names: what failed attempts and interrupted uploads have left.
+
+    What a run in flight may be about to name stays, whatever its age. Artifacts in the catalogue stay, unless --older-than
+    gives them up.
+    """
+    done = project.client().prune_artifacts(grace_s=grace_s, older_than_s=older_than_s, dry_run=dry_run, sole=sole)
+    if as_json:
+        print_json(done)
+        return
+    if done.forgotten:
+        click.echo(f"{_count(done.forgotten, 'version')} given up; what is known of them is kept")
+    would = "would be " if dry_run else ""
+    click.echo(
+        f"{_count(done.deleted, 'artifact')} {would}deleted, {size(done.freed)}; {_count(done.kept, 'artifact')} kept"
+    )
+    if done.leftovers:
+        click.echo(f"{_count(done.leftovers, 'leftover')} of uploads and unpacked folders removed")
+    if done.held:
+        click.echo(click.style(f"{done.held:,} that nothing names may still be needed, and stay for now", dim=True))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
 # --- lineage ----------------------------------------------------------------------------------------------------------
 
 

@@ -1,9 +1,19 @@
-"""Owns revision 0002: the catalogue of artifacts."""
+"""Owns revision 0002: the catalogue of artifacts, with what earlier runs have put out.
+
+What is not in the catalogue may be deleted, so the artifacts in the outputs that are recorded become its first rows. Their loop
+variables and inputs are not known any more.
+"""
 
 from __future__ import annotations
 
+import json
+from typing import TYPE_CHECKING, Any
+
 import sqlalchemy as sa
 from alembic import op
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 revision = "0002"
 down_revision = "0001"
@@ -45,3 +55,58 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("uses_of_digest", "uses", ["digest"])
+    _catalogue_outputs(op.get_bind())
+
+
+def _catalogue_outputs(connection: sa.Connection) -> None:
+    found = connection.execute(
+        sa.text(
+            "SELECT i.run, i.node, i.indexes, i.attempt, i.outputs, i.ended_at, r.created_at, r.code, d.outline"
+            " FROM instances i JOIN runs r ON r.number = i.run JOIN definitions d ON d.digest = r.version"
+            " WHERE i.outputs IS NOT NULL ORDER BY i.run, i.ended_at, i.node, i.indexes"
+        )
+    )
+    rows = []
+    for row in found:
+        if b'"$artifact"' not in row.outputs:
+            continue
+        step = json.loads(row.outline)[row.node][0]
+        for name, value in _artifacts(json.loads(row.outputs), step, 64):
+            size, meta = value.get("size"), value.get("meta")
+            rows.append(
+                {
+                    "run": row.run,
+                    "node": row.node,
+                    "indexes": row.indexes,
+                    "attempt": row.attempt,
+                    "name": name,
+                    "type": str(value.get("type") or ""),
+                    "digest": value["$artifact"],
+                    "size": size if isinstance(size, int) else 0,
+                    "media": str(value.get("media") or ""),
+                    "file": str(value.get("name") or ""),
+                    "meta": json.dumps(meta if isinstance(meta, dict) else {}).encode(),
+                    "at": row.created_at if row.ended_at is None else row.ended_at,
+                    "code": row.code,
+                    "items": b"{}",
+                }
+            )
+    if rows:
+        table = sa.table("artifacts", *(sa.column(name) for name in rows[0]))
+        connection.execute(sa.insert(table), rows)
+
+
+def _artifacts(value: Any, place: str, depth: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    if not depth:
+        return
+    if isinstance(value, dict):
+        digest = value.get("$artifact")
+        if isinstance(digest, str):
+            if len(digest) == len("sha256:") + 64:
+                yield place, value
+            return
+        for key, part in value.items():
+            yield from _artifacts(part, f"{place}.{key}", depth - 1)
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            yield from _artifacts(part, f"{place}[{index}]", depth - 1)
