@@ -183,7 +183,15 @@ class Canvas:
         """A line of dots, four to the height of a cell and two to its width."""
         if colour is None:
             return
-        left, top, right, bottom = (x * self._by_x * 2, y * self._by_y * 4, x2 * self._by_x * 2, y2 * self._by_y * 4)
+        seen = _clipped(
+            (x * self._by_x * 2, y * self._by_y * 4),
+            (x2 * self._by_x * 2, y2 * self._by_y * 4),
+            2 * self.width,
+            4 * self.height,
+        )
+        if seen is None:
+            return
+        (left, top), (right, bottom) = seen
         steps = max(1, round(max(abs(right - left), abs(bottom - top))))
         for step in range(steps + 1):
             across, down = left + (right - left) * step / steps, top + (bottom - top) * step / steps
@@ -232,6 +240,26 @@ class Canvas:
     def _sign_of(self, colour: Colour) -> None:
         if colour not in self._signs:
             self._signs[colour] = _SIGNS[len(self._signs) % len(_SIGNS)]
+
+
+_Place = tuple[float, float]
+
+
+def _clipped(start: _Place, end: _Place, width: float, height: float) -> tuple[_Place, _Place] | None:
+    """The part of a line that is on the sheet; None when no part is. (Liang and Barsky's way.)"""
+    (x, y), (x2, y2) = start, end
+    begin, stop = 0.0, 1.0
+    for move, room in ((x - x2, x), (x2 - x, width - x), (y - y2, y), (y2 - y, height - y)):
+        if move == 0:
+            if room < 0:
+                return None
+        elif move < 0:
+            begin = max(begin, room / move)
+        else:
+            stop = min(stop, room / move)
+    if begin > stop:
+        return None
+    return (x + begin * (x2 - x), y + begin * (y2 - y)), (x + stop * (x2 - x), y + stop * (y2 - y))
 
 
 def _table(view: TableView, height: int) -> Iterator[str]:
