@@ -72,8 +72,11 @@ def histogram(sample: Sequence[float], bins: int) -> list[Bin]:
     if not math.isfinite(width) or not width:  # numbers at the ends of what a float holds
         return [Bin(least, most, len(sample))]
     first = math.floor(least / width)
-    count = max(1, math.ceil(most / width) - first)
-    borders = [(first + index) * width for index in range(count + 1)]
+    last = max(first + 1, math.ceil(most / width))
+    # A quotient is rounded, and may have lost what reaches over a border.
+    first -= first * width > least
+    last += last * width < most
+    borders = [step * width for step in range(first, last + 1)]
     at = [0, *(bisect.bisect_left(sample, border) for border in borders[1:-1]), len(sample)]
     pairs = zip(itertools.pairwise(borders), itertools.pairwise(at), strict=True)
     return [Bin(low, high, end - begin) for (low, high), (begin, end) in pairs]

@@ -8,7 +8,8 @@ import json
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from meson_core.artifacts import FALLBACK, TableView, TextView
-from meson_core.builtin.artifacts.reading import as_rows, document, head
+from meson_core.builtin.artifacts.metric import measured
+from meson_core.builtin.artifacts.reading import as_rows, document, head, measures_of
 from meson_core.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ class Json:
         return TableView(("path", "old", "new"), changes[:_ROWS], len(changes), title)
 
     def over_time(self, versions: Sequence[ArtifactVersion]) -> View | None:
-        """Nothing yet."""
-        return None
+        """Its numbers from version to version."""
+        return measured(versions, [measures_of(version) for version in versions])
 
 
 class Text:

@@ -145,6 +145,14 @@ def _lines(lines: Sequence[str], by: str | None) -> dict[str, Any]:
     return {"color": {"field": "line", "type": "nominal", "sort": list(lines), "scale": scale, "title": by}}
 
 
+def measured(versions: Sequence[ArtifactVersion], found: Sequence[Mapping[str, float]]) -> VegaLite | None:
+    """What an artifact type shows of its numbers over time; None when there is nothing to compare."""
+    names = list(dict.fromkeys(name for measures in found for name in measures))[:_MOST]
+    if len(versions) < 2 or not names:
+        return None
+    return VegaLite(over_versions(versions, axis_of(versions), found, names, [""] * len(versions), MetricOptions()))
+
+
 _TOLD = [
     {"field": "metric", "type": "nominal"},
     {"field": "value", "type": "quantitative", "format": ".6~g"},

@@ -7,7 +7,7 @@ import io
 import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from meson_core.errors import ArtifactError
 
@@ -114,8 +114,7 @@ def rows_of(version: ArtifactVersion, limit: int = ROWS) -> Rows:
     """
     if version.record.type == "table":
         with version.open() as file:
-            start = file.read(len(_PARQUET))
-        return _parquet(version, limit) if start == _PARQUET else _separated(version, limit)
+            return table_rows(file, named(version), tabs=version.record.file.lower().endswith(".tsv"), limit=limit)
     found = as_rows(document(version))
     if found is None:
         raise ArtifactError(
@@ -137,43 +136,59 @@ def as_rows(value: Any) -> Rows | None:
     return None
 
 
-def _parquet(version: ArtifactVersion, limit: int) -> Rows:
-    arrow = needs("pyarrow", f"{named(version)}, a Parquet table,")
+def table_rows(file: BinaryIO, label: str, *, tabs: bool = False, limit: int = ROWS) -> Rows:
+    """A table in a file: Parquet, or text with separators, whose first line has the names of the columns.
+
+    Args:
+        file: one that can seek.
+        label: what messages call it.
+        tabs: text is separated by tabs, not by commas.
+        limit: the most rows to read.
+
+    Raises:
+        ArtifactError: it is neither.
+    """
+    start = file.read(len(_PARQUET))
+    file.seek(0)
+    return _parquet(file, label, limit) if start == _PARQUET else _separated(file, label, "\t" if tabs else ",", limit)
+
+
+def _parquet(file: BinaryIO, label: str, limit: int) -> Rows:
+    arrow = needs("pyarrow", f"{label}, a Parquet table,")
     parquet = needs("pyarrow.parquet", "Parquet")
     rows: list[list[Any]] = []
-    with version.open() as file:
-        try:
-            table = parquet.ParquetFile(file)
-            columns = list(table.schema_arrow.names)
-            total = table.metadata.num_rows
-            for batch in table.iter_batches(batch_size=min(max(limit, 1), 65_536)):
-                values = [column.to_pylist() for column in batch.columns]
-                rows.extend([plain(value) for value in row] for row in zip(*values, strict=True))
-                if len(rows) >= limit:
-                    break
-        except (arrow.ArrowException, OSError) as error:
-            raise ArtifactError(f"{named(version)} is not a whole Parquet file: {error}") from None
+    try:
+        table = parquet.ParquetFile(file)
+        columns = list(table.schema_arrow.names)
+        total = table.metadata.num_rows
+        for batch in table.iter_batches(batch_size=min(max(limit, 1), 65_536)):
+            values = [column.to_pylist() for column in batch.columns]
+            rows.extend([plain(value) for value in row] for row in zip(*values, strict=True))
+            if len(rows) >= limit:
+                break
+    except (arrow.ArrowException, OSError) as error:
+        raise ArtifactError(f"{label} is not a whole Parquet file: {error}") from None
     return Rows(columns, rows[:limit], total)
 
 
-def _separated(version: ArtifactVersion, limit: int) -> Rows:
-    """CSV, or TSV by the name of the file; the first line has the names."""
-    separator = "\t" if version.record.file.lower().endswith(".tsv") else ","
+def _separated(file: BinaryIO, label: str, separator: str, limit: int) -> Rows:
     rows: list[list[Any]] = []
     total = -1
     columns: list[str] = []
-    with version.open() as file, io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
-        try:
-            for row in csv.reader(text, delimiter=separator):
-                total += 1
-                if not total:
-                    columns = row
-                elif total <= limit:
-                    rows.append([_scalar(cell) for cell in row[: len(columns)]] + [None] * (len(columns) - len(row)))
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise ArtifactError(f"{named(version)} is neither Parquet nor text with separators: {error}") from None
+    text = io.TextIOWrapper(file, "utf-8-sig", newline="")
+    try:
+        for row in csv.reader(text, delimiter=separator):
+            total += 1
+            if not total:
+                columns = row
+            elif total <= limit:
+                rows.append([_scalar(cell) for cell in row[: len(columns)]] + [None] * (len(columns) - len(row)))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ArtifactError(f"{label} is neither Parquet nor text with separators: {error}") from None
+    finally:
+        text.detach()  # whoever opened the file closes it
     if not columns:
-        raise ArtifactError(f"{named(version)} is a table without a first line that names its columns")
+        raise ArtifactError(f"{label} is a table without a first line that names its columns")
     return Rows(columns, rows, total)
 
 
@@ -239,12 +254,17 @@ def array_of(version: ArtifactVersion) -> Any:
     Raises:
         ArtifactError: it is no array, or holds objects.
     """
-    numpy = needs("numpy", f"{named(version)}, an array,")
     with version.open() as file:
-        try:
-            return numpy.load(file, allow_pickle=False)
-        except (ValueError, EOFError, OSError) as error:
-            raise ArtifactError(f"{named(version)} is not an array of numbers or text: {error}") from None
+        return array_in(file, named(version))
+
+
+def array_in(file: BinaryIO, label: str) -> Any:
+    """The array in a file; see `array_of`."""
+    numpy = needs("numpy", f"{label}, an array,")
+    try:
+        return numpy.load(file, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise ArtifactError(f"{label} is not an array of numbers or text: {error}") from None
 
 
 def sample_of(version: ArtifactVersion, column: str | None) -> list[float]:
