@@ -9,7 +9,7 @@
     ANY  /status/N                answers with that status
     GET  /bytes/N                 so many bytes
     GET  /packed/N                the same, packed by gzip
-    ANY  /moved/N?to=URL          a redirect
+    ANY  /moved/N?to=URL          a redirect;  /turns: one to itself
 
 What a test has queued with `misbehave` happens to the next request instead, or to its answer.
 """
@@ -214,6 +214,8 @@ class Handler(BaseHTTPRequestHandler):
         if first == "packed":
             content = gzip.compress(b"x" * int(rest[0]))
             return lambda: self.send(200, content, "text/plain", **{"Content-Encoding": "gzip"})
+        if first == "turns":
+            return lambda: self.answer(302, {}, Location="/turns")
         if first == "moved":
             return lambda: self.answer(int(rest[0]), {}, Location=dict(asked.query)["to"])
         return lambda: self.answer(
