@@ -1,7 +1,7 @@
 """Owns every order that the engine can give, in the imperative; each is idempotent and carries a deterministic key.
 
-Commands are carried out only after the event that caused them is committed. `Evaluate` alone is answered at once (it
-only reads the context), and its answer joins the same commit.
+Commands are carried out only after the event that caused them is committed. `Evaluate` and `LookUp` alone are answered at
+once (they only read), and their answers join the same commit.
 """
 
 from __future__ import annotations
@@ -72,6 +72,20 @@ class Evaluate(msgspec.Struct, frozen=True, gc=False):
     iteration: int = -1
 
 
+class LookUp(msgspec.Struct, frozen=True, gc=False):
+    """Find out whether a result of this step is there already, and answer with ResultFound, ResultMissing or EvaluationFailed.
+
+    Args:
+        instance: the step instance.
+        attempt: the one that is made when there is none.
+        fresh: a person wants it made anew: the answer is ResultMissing, with the key under which to keep it.
+    """
+
+    instance: Instance
+    attempt: int
+    fresh: bool = False
+
+
 class SetTimer(msgspec.Struct, frozen=True, gc=False):
     """Answer with TimerFired(key) at the given time (seconds since the epoch), once, also after a restart."""
 
@@ -100,7 +114,9 @@ class EndRun(msgspec.Struct, frozen=True, gc=False):
     state: RunState
 
 
-Command: TypeAlias = Enqueue | Withdraw | Launch | Kill | Fence | Evaluate | SetTimer | CancelTimer | Deliver | EndRun
+Command: TypeAlias = (
+    Enqueue | Withdraw | Launch | Kill | Fence | Evaluate | LookUp | SetTimer | CancelTimer | Deliver | EndRun
+)
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):

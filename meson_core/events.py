@@ -75,6 +75,7 @@ class RunCreated(Event, frozen=True, array_like=True, tag=True, gc=False):
         window: how many items of one for_each are under way at most (the rest is not expanded yet).
         engine: behaviour version.
         owner: who asked for it.
+        fresh: nodes whose steps (and those inside them) are not restored from results that are there already.
     """
 
     run_id: str
@@ -85,6 +86,7 @@ class RunCreated(Event, frozen=True, array_like=True, tag=True, gc=False):
     window: int = 1000
     engine: int = ENGINE_VERSION
     owner: str = ""
+    fresh: tuple[int, ...] = ()
 
 
 class RunPaused(Event, frozen=True, array_like=True, tag=True, gc=False):
@@ -112,11 +114,13 @@ class RunReopened(Event, frozen=True, array_like=True, tag=True, gc=False):
         selection: what to do again.
         generation: 1 for the first reopening, counting up.
         by: who asked for it.
+        fresh: as in `RunCreated`, from here on and beside those that were fresh before.
     """
 
     selection: Selection
     generation: int
     by: str
+    fresh: tuple[int, ...] = ()
 
 
 class CodeChanged(Event, frozen=True, array_like=True, tag=True, gc=False):
@@ -191,6 +195,43 @@ class EvaluationFailed(Event, frozen=True, array_like=True, tag=True, gc=False):
 
     instance: Instance
     failure: Failure
+
+
+# --- results that are there already ---------------------------------------------------------------------------------
+
+
+class ResultFound(Event, frozen=True, array_like=True, tag=True, gc=False):
+    """A result of this step is there already: it is skipped, and these are its outputs.
+
+    Args:
+        key: under which it was found.
+        run_id: the run that made it.
+        outputs: JSON object by output name.
+        facts: JSON object of what went into the key, for people.
+    """
+
+    instance: Instance
+    attempt: int
+    key: str
+    run_id: str
+    outputs: Json
+    facts: Json
+
+
+class ResultMissing(Event, frozen=True, array_like=True, tag=True, gc=False):
+    """No result of this step is there; what the step makes now is kept under this key.
+
+    Args:
+        key: "" when the step has none, and why says so.
+        why: one phrase.
+        facts: JSON object of what went into the key, for people.
+    """
+
+    instance: Instance
+    attempt: int
+    key: str
+    why: str
+    facts: Json
 
 
 # --- attempts -----------------------------------------------------------------------------------------------------
@@ -360,6 +401,8 @@ AnyEvent: TypeAlias = (
     | BranchChosen
     | IterationJudged
     | EvaluationFailed
+    | ResultFound
+    | ResultMissing
     | AttemptPlaced
     | AttemptStarted
     | AttemptSucceeded

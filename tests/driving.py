@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from meson_core import events as ev
-from meson_core.commands import Command, EndRun, Enqueue, Evaluate, Kill, Launch, SetTimer
+from meson_core.commands import Command, EndRun, Enqueue, Evaluate, Kill, Launch, LookUp, SetTimer
 from meson_core.engine import RunMachine
 from meson_core.errors import EvaluationError
 from meson_core.orchestrator.context import Context
@@ -19,7 +19,7 @@ from meson_core.orchestrator.outputs import Outputs
 from meson_core.spec.plan import Instance, compile_plan
 from meson_core.spec.references import resolve
 from meson_core.spec.states import ENDED, RunState, State
-from tests.reference import Behaviour, Failed, Key, Names, Result
+from tests.reference import Behaviour, Failed, Key, Names, Result, Shelf, nothing
 
 if TYPE_CHECKING:
     import random
@@ -47,14 +47,23 @@ class Driver:
         behaviour: what attempts do.
         rng: decides on every order.
         window: items of a for_each that are under way at most.
+        shelf: what is there already, for steps that ask.
     """
 
     def __init__(
-        self, workflow: Workflow, params: Mapping[str, Any], behaviour: Behaviour, rng: random.Random, window: int = 3
+        self,
+        workflow: Workflow,
+        params: Mapping[str, Any],
+        behaviour: Behaviour,
+        rng: random.Random,
+        window: int = 3,
+        *,
+        shelf: Shelf = nothing,
     ) -> None:
         self.workflow = workflow
         self.params = params
         self.behaviour = behaviour
+        self.shelf = shelf
         self.rng = rng
         self.plan = compile_plan(workflow)
         self.resolution = resolve(self.plan)
@@ -83,9 +92,9 @@ class Driver:
         assert self.machine.run_state.ended, "nothing is pending, and the run has not ended"
         return self.machine.run_state
 
-    def reopen(self, selection: ev.Selection) -> None:
+    def reopen(self, selection: ev.Selection, fresh: tuple[int, ...] = ()) -> None:
         """A person opens the run again."""
-        self._tell(ev.RunReopened(self._now(), selection, self.machine.generation + 1, "ada"))
+        self._tell(ev.RunReopened(self._now(), selection, self.machine.generation + 1, "ada", fresh))
         self._renew_context()
 
     def result(self) -> Result:
@@ -129,7 +138,9 @@ class Driver:
     def _tell(self, event: ev.AnyEvent) -> None:
         decision = self.machine.handle(event)
         self.log.append(event)
-        if isinstance(event, ev.AttemptSucceeded):
+        restored = isinstance(event, ev.ResultFound) and self.machine.state_of(event.instance) is State.skipped
+        if isinstance(event, ev.AttemptSucceeded) or restored:
+            assert isinstance(event, ev.AttemptSucceeded | ev.ResultFound)
             self.outputs[event.instance] = bytes(event.outputs)
             self._recorded.record(event.instance[0], event.instance[1:], bytes(event.outputs))
         for change in decision.changes:
@@ -160,6 +171,8 @@ class Driver:
                 self._execute(instance, attempt)
             case Evaluate():
                 self._evaluate(command)
+            case LookUp():
+                self._look_up(command)
             case SetTimer(key, _):
                 self._tell(ev.TimerFired(self._now(), key))
             case Kill(instance, attempt, _):
@@ -190,6 +203,22 @@ class Driver:
         else:
             event = ev.AttemptSucceeded(self._now(), instance, attempt, self._now(), ev.Json(_encode(outcome)))
         self._tell(event)
+
+    def _look_up(self, question: LookUp) -> None:
+        instance, attempt, now = question.instance, question.attempt, self._now()
+        if self.machine.state_of(instance) is not State.ready:
+            return  # skipped or stopped meanwhile
+        try:
+            inputs = _decode(_encode(self.context.inputs(instance)))
+            artifact = self.context.artifact_id(instance)
+        except EvaluationError as error:
+            self._tell(ev.EvaluationFailed(now, instance, ev.Failure("evaluation", error.message)))
+            return
+        there = None if question.fresh else self.shelf(artifact, self._key(instance)[0], inputs)
+        if there is None:
+            self._tell(ev.ResultMissing(now, instance, attempt, "key", "", ev.Json(b"{}")))
+        else:
+            self._tell(ev.ResultFound(now, instance, attempt, "key", "other", ev.Json(_encode(there)), ev.Json(b"{}")))
 
     def _evaluate(self, question: Evaluate) -> None:
         instance, now = question.instance, self._now()

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from meson_core.errors import EvaluationError
-from meson_core.expressions import parse
+from meson_core.expressions import parse, parse_template
 from meson_core.spec.model import Choose, Constant, ForEach, Node, Repeat, Step, Subworkflow, Workflow
 from meson_core.spec.states import Cause, FailureMode, Join, RunState, State, satisfies
 
@@ -39,6 +39,10 @@ class Failed(NamedTuple):
 Behaviour: TypeAlias = Callable[[Path, Indexes, Mapping[str, Any], int], "Names | Failed"]
 
 
+#: (id of its result, path of the step, inputs) → the outputs of a result that is there already, or None.
+Shelf: TypeAlias = Callable[[str | None, Path, Mapping[str, Any]], "Names | None"]
+
+
 @dataclass
 class Result:
     """How a run ends.
@@ -46,7 +50,7 @@ class Result:
     Args:
         state: of the run.
         states: of every instance, of steps and composites.
-        outputs: of every step instance that succeeded.
+        outputs: of every step instance that succeeded or was restored.
         results: the outputs of the workflow; empty unless it succeeded.
     """
 
@@ -56,15 +60,20 @@ class Result:
     results: Names = field(default_factory=dict)
 
 
-def interpret(workflow: Workflow, params: Mapping[str, Any], behaviour: Behaviour) -> Result:
+def nothing(artifact: str | None, path: Path, inputs: Mapping[str, Any]) -> None:
+    """No result is there already."""
+
+
+def interpret(workflow: Workflow, params: Mapping[str, Any], behaviour: Behaviour, shelf: Shelf = nothing) -> Result:
     """Run a checked workflow in the mind.
 
     Args:
         workflow: as `meson_core.spec.check` returns it.
         params: all its parameters.
         behaviour: what attempts do.
+        shelf: what is there already, for steps that ask.
     """
-    interpreter = _Interpreter(behaviour)
+    interpreter = _Interpreter(behaviour, shelf)
     fine, shown = interpreter.graph(workflow.body, dict(params), (), ())
     result = interpreter.result
     if fine:
@@ -76,8 +85,9 @@ def interpret(workflow: Workflow, params: Mapping[str, Any], behaviour: Behaviou
 
 
 class _Interpreter:
-    def __init__(self, behaviour: Behaviour) -> None:
+    def __init__(self, behaviour: Behaviour, shelf: Shelf) -> None:
         self.behaviour = behaviour
+        self.shelf = shelf
         self.result = Result()
 
     def graph(self, nodes: tuple[Node, ...], names: Names, path: Path, at: Indexes) -> tuple[bool, Names]:
@@ -116,8 +126,13 @@ class _Interpreter:
         key = ((*path, node.name), at)
         try:
             inputs = {name: value_of(binding, names) for name, binding in node.inputs.items()}
+            artifact = named(node.artifact, {**names, **inputs})
         except EvaluationError:
             return State.failed, absent([node])
+        there = self.shelf(artifact, key[0], inputs) if artifact is not None or node.cache else None
+        if there is not None:
+            self.result.outputs[key] = there
+            return State.skipped, {node.name: {name: there.get(name) for name in node.outputs}}
         left: dict[Cause, float] = {
             Cause.user: node.retry.user,
             Cause.platform: float("inf") if node.retry.platform is None else node.retry.platform,
@@ -215,6 +230,14 @@ class _Interpreter:
 def value_of(binding: Binding, names: Names) -> Any:
     """What a binding stands for."""
     return binding.value if isinstance(binding, Constant) else parse(binding.expr).evaluate(names)
+
+
+def named(artifact: str | None, names: Names) -> str | None:
+    """The id of a result."""
+    if artifact is None:
+        return None
+    template = parse_template(artifact)
+    return template.fill([expression.evaluate(names) for expression in template.expressions])
 
 
 def absent(nodes: list[Node] | tuple[Node, ...]) -> Names:

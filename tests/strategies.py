@@ -60,6 +60,7 @@ class Style:
         failures: whether attempts fail: some within the budget of retries, some beyond it.
         modes: failure modes that nodes may have; anything but `finish` only with `failures`.
         joins: joins of steps that refer to nothing.
+        restorable: whether some steps ask for a result that is there already.
     """
 
     depth: int = 4
@@ -71,6 +72,7 @@ class Style:
     failures: bool = False
     modes: Sequence[FailureMode] = (FailureMode.finish, FailureMode.ignore)
     joins: Sequence[Join] = (Join.all, Join.any, Join.none_failed)
+    restorable: bool = False
 
 
 def random_workflow(rng: random.Random, style: Style | None = None) -> Workflow:
@@ -204,6 +206,11 @@ class _Author:
             fails = self.rng.choice((0, 0, 0, 1, 2, 9))
             inputs["fails"] = Constant(value=fails)
             retry = Retry(user=self.rng.choice((0, 1, 2)), backoff_s=0, max_backoff_s=0, jitter=0)
+        asks: dict[str, Any] = {}
+        if self.style.restorable and self.chance(50):
+            asks["cache"] = self.rng.choice((False, True, "inputs"))
+            if self.chance(50) or not asks["cache"]:
+                asks["artifact"] = f"{name}/${{seed}}/${{{self.expression('int', seen)}}}"
         free = all(isinstance(binding, Constant) for binding in inputs.values())
         step = Step(
             name=name,
@@ -214,7 +221,8 @@ class _Author:
             outputs=gives,
             resources=Resources(cpus=self.rng.choice(self.style.cpus)),
             retry=retry,
-            join=self.rng.choice(self.style.joins) if free else Join.all,
+            join=self.rng.choice(self.style.joins) if free and not asks else Join.all,
+            **asks,
         )
         return step, self.shown([Seen(f"{name}.{output}", kind) for output, kind in gives.items()])
 

@@ -131,6 +131,8 @@ def step(
     on_failure: str = "finish",
     priority: int = 0,
     isolate: bool = False,
+    artifact: str | None = None,
+    cache: bool | str = False,
     outputs: Mapping[str, Any] | None = None,
 ) -> Callable[[F], StepFunction[F]]: ...
 
@@ -156,6 +158,8 @@ def step(function: F | None = None, /, **options: Any) -> Any:
             - on_failure: "finish", "fail_at_once" or "ignore".
             - priority: higher goes first among the ready.
             - isolate: a process of its own for every attempt.
+            - artifact: id of its result, `"importance/${date}"`: where a result of this id is there, the step is skipped.
+            - cache: True: skipped where there is a result of the same inputs, options and code; "inputs": of any code.
             - outputs: name → type; default: by the return annotation. A TypedDict or a dataclass gives an output per
               field, any other annotation gives one output called `result`.
 

@@ -45,6 +45,14 @@ def step_fields(said: Mapping[str, Any], owner: str, where: Where | None) -> dic
         if type(said["isolate"]) is not bool:
             refuse("isolate", said["isolate"], "must be true or false")
         fields["isolate"] = said["isolate"]
+    if said.get("artifact") is not None:
+        if not isinstance(said["artifact"], str) or not said["artifact"]:
+            refuse("artifact", said["artifact"], "must be an id like 'importance/${date}'")
+        fields["artifact"] = said["artifact"]
+    if "cache" in said:
+        if type(said["cache"]) is not bool and said["cache"] != "inputs":
+            refuse("cache", said["cache"], "must be true, false or 'inputs'")
+        fields["cache"] = said["cache"]
     return fields
 
 

@@ -26,6 +26,8 @@ STEP_POLICIES = (
     "on_failure",
     "priority",
     "isolate",
+    "artifact",
+    "cache",
 )
 #: Words that any node takes.
 NODE_POLICIES = ("join", "on_failure")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from meson_core.commands import CancelTimer, Deliver, Enqueue, Fence, Kill, Launch, SetTimer, Withdraw
+from meson_core.commands import CancelTimer, Deliver, Enqueue, Fence, Kill, Launch, LookUp, SetTimer, Withdraw
 from meson_core.engine.identity import backoff_s
 from meson_core.engine.memory import LiveStep, Memory, Scope
 from meson_core.engine.shapes import (
@@ -22,6 +22,7 @@ from meson_core.engine.shapes import (
     STARTING,
     SUCCEEDED,
 )
+from meson_core.errors import InvalidTransitionError
 from meson_core.spec.states import Cause
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
         EvaluationFailed,
         MessageSent,
         OutcomeSettled,
+        ResultFound,
+        ResultMissing,
         SubmissionIntended,
     )
 
@@ -69,6 +72,7 @@ def enter(m: Memory, scope: Scope, position: int) -> None:
     step = m.steps[instance] = LiveStep(scope, node, instance, attempt)
     if m.kept_jobs and instance in m.kept_jobs:
         step.job, step.submission = m.kept_jobs.pop(instance)
+    step.asking = node.asks
     _queue(m, step, "")
 
 
@@ -76,8 +80,31 @@ def _queue(m: Memory, step: LiveStep, why: str) -> None:
     if step.node.id in m.held:
         m.move(step.scope, step.position, PAUSED, step.attempt, "held")
         return
+    if step.asking:
+        m.move(step.scope, step.position, READY, step.attempt, "is looked up: its result may be there already")
+        m.commands.append(question(m, step))
+        return
     m.move(step.scope, step.position, READY, step.attempt, why)
     m.commands.append(Enqueue(step.instance, step.attempt, step.job))
+
+
+def question(m: Memory, step: LiveStep) -> LookUp:
+    """What is to be found out about a step that asks."""
+    fresh = step.node.id in m.fresh_nodes or step.instance in m.fresh_instances
+    return LookUp(step.instance, step.attempt, fresh)
+
+
+def restore(m: Memory, step: LiveStep, event: ResultFound) -> None:
+    """A second answer comes too late: the step is in the queue, or on its way."""
+    if step.asking:
+        _end(m, step, SKIPPED, f"its result is there already, made by run {event.run_id}")
+
+
+def make_anew(m: Memory, step: LiveStep, event: ResultMissing) -> None:
+    """The question is answered: now it is queued, in the state that it is in already."""
+    if step.asking:
+        step.asking = False
+        m.commands.append(Enqueue(step.instance, step.attempt, step.job))
 
 
 def _next_attempt(m: Memory, step: LiveStep, why: str) -> None:
@@ -93,6 +120,8 @@ def _next_attempt(m: Memory, step: LiveStep, why: str) -> None:
 
 def _leave_queue(m: Memory, step: LiveStep) -> None:
     state = step.scope.states[step.position]
+    if step.asking:
+        return  # it is in no queue
     if state == READY:
         m.commands.append(Withdraw(step.instance, step.attempt))
     elif state == RETRYING:
@@ -136,6 +165,9 @@ def try_again(m: Memory, step: LiveStep, _: object) -> None:
 
 
 def place(m: Memory, step: LiveStep, event: AttemptPlaced) -> None:
+    if step.asking:
+        message = "it is being looked up, and in no queue"
+        raise InvalidTransitionError(message)
     step.machine = event.machine
     m.move(step.scope, step.position, STARTING, step.attempt, event.machine)
     m.commands.append(Launch(step.instance, step.attempt, step.job, event.machine))
@@ -305,6 +337,7 @@ ACTIONS: Final[dict[str, Action]] = {
     action.__name__: action
     for action in (
         begin, deliver, fail, fence, fence_cancelling, find, find_cancelling, give_back, give_up, ignore, intend, kill,
-        killed, killed_by_others, lose, lose_cancelling, pause, place, release, remember, settle, skip, succeed, try_again, withdraw,
+        killed, killed_by_others, lose, lose_cancelling, make_anew, pause, place, release, remember, restore, settle, skip,
+        succeed, try_again, withdraw,
     )
 }  # fmt: skip

@@ -206,9 +206,11 @@ def _on_created(m: Memory, event: ev.RunCreated) -> None:
     if event.engine > ev.ENGINE_VERSION:
         message = f"run {event.run_id} is pinned to engine version {event.engine}; this Meson has {ev.ENGINE_VERSION}"
         raise EngineError(message, hint="upgrade Meson")
+    _check_nodes(m, event.fresh, "the list of what is to be fresh")
     m.created = True
     m.run_id = event.run_id
     m.window = max(1, event.window)
+    wishes.make_fresh(m, event.fresh)
     _set_timeout(m)
     m.exist(m.shapes.root.members)
     scopes.begin(m, m.root)
@@ -267,7 +269,12 @@ def _time_out(m: Memory, event: ev.TimerFired) -> None:
 
 
 def _reopen(m: Memory, event: ev.RunReopened) -> None:
-    if not reopening.reopen(m, event.selection):
+    selection = event.selection
+    kept = m.fresh_nodes.copy(), m.fresh_instances.copy()
+    # What a person names is to be made, not found.
+    wishes.make_fresh(m, (*event.fresh, *selection.nodes), selection.instances)
+    if not reopening.reopen(m, selection):
+        m.fresh_nodes, m.fresh_instances = kept
         return
     m.run_state = RunState.running
     m.generation = event.generation
@@ -306,12 +313,19 @@ def _on_wish(m: Memory, event: ev.StepHeld | ev.StepReleased) -> None:
 
 def _on_selection(m: Memory, event: ev.InstancesSkipped | ev.RunReopened) -> None:
     selection = event.selection
-    if not all(0 <= node < len(m.shapes.nodes) for node in selection.nodes) or not all(
-        _fits(m, instance) for instance in selection.instances
-    ):
+    _check_nodes(m, selection.nodes, "the selection")
+    if not all(_fits(m, instance) for instance in selection.instances):
         message = "the selection names what the workflow does not have"
         raise InvalidTransitionError(message)
+    if isinstance(event, ev.RunReopened):
+        _check_nodes(m, event.fresh, "the list of what is to be fresh")
     _on_run(m, event)
+
+
+def _check_nodes(m: Memory, nodes: Iterable[int], what: str) -> None:
+    if not all(0 <= node < len(m.shapes.nodes) for node in nodes):
+        message = f"{what} names what the workflow does not have"
+        raise InvalidTransitionError(message)
 
 
 # --- instances ----------------------------------------------------------------------------------------------------
@@ -427,6 +441,8 @@ HANDLERS: Final[dict[type[ev.Event], Callable[[Memory, Any], None]]] = {
     ev.BranchChosen: _on_answer,
     ev.IterationJudged: _on_answer,
     ev.EvaluationFailed: _on_evaluation_failed,
+    ev.ResultFound: _on_attempt,
+    ev.ResultMissing: _on_attempt,
     ev.AttemptPlaced: _on_attempt,
     ev.AttemptStarted: _on_attempt,
     ev.AttemptSucceeded: _on_attempt,

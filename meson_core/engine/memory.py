@@ -141,12 +141,13 @@ class LiveStep:
         failures: since it was opened, by cause (user, platform, timeout).
         machine: where the attempt was placed; "" before.
         submission: what is known of the external job: a value of `attempts.Submission`.
+        asking: whether it is not known yet if a result of it is there already; it is in no queue then.
         lost: whether its executor is silent (while cancelling, the state does not say so).
         due: when its back-off ends.
     """
 
     __slots__ = (
-        "attempt", "due", "failures", "instance", "job", "lost", "machine", "node", "position", "scope", "submission",
+        "asking", "attempt", "due", "failures", "instance", "job", "lost", "machine", "node", "position", "scope", "submission",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, node: NodeShape, instance: Instance, attempt: int) -> None:
@@ -159,6 +160,7 @@ class LiveStep:
         self.failures = (0, 0, 0)
         self.machine = ""
         self.submission = 0
+        self.asking = False
         self.lost = False
         self.due = 0.0
 
@@ -173,6 +175,8 @@ class Memory:
         held: nodes whose steps start no new attempt.
         skipped_nodes: every instance of these is skipped when it comes into being.
         skipped_instances: these are skipped when they come into being.
+        fresh_nodes: no step of these is restored from a result that is there already.
+        fresh_instances: neither are these.
         kept_jobs: external jobs of instances that ended without a word on them: (job, submission).
         under_way: items under way by for_each node, over all its instances.
         hungry: instances of a for_each node that could open more items if the window allowed it, by node.
@@ -183,7 +187,8 @@ class Memory:
     """
 
     __slots__ = (
-        "changes", "commands", "composites", "counts", "created", "due", "ended", "generation", "held", "hungry",
+        "changes", "commands", "composites", "counts", "created", "due", "ended", "fresh_instances",
+        "fresh_nodes", "generation", "held", "hungry",
         "kept_jobs", "now", "recent", "root", "run_id", "run_state", "shapes", "skipped_instances", "skipped_nodes",
         "starts", "steps", "timed_out", "under_way", "window",
     )  # fmt: skip
@@ -204,6 +209,8 @@ class Memory:
         self.held: set[int] = set()
         self.skipped_nodes: set[int] = set()
         self.skipped_instances: set[Instance] = set()
+        self.fresh_nodes: set[int] = set()
+        self.fresh_instances: set[Instance] = set()
         self.kept_jobs: dict[Instance, tuple[int, int]] = {}
         self.under_way = [0] * len(shapes.nodes)
         self.hungry: dict[int, dict[Instance, None]] = {}

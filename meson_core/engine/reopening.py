@@ -132,7 +132,7 @@ def _mark(m: Memory, scope: Scope, choice: Choice) -> bool:
     for position in scope.shape.order:
         node = scope.shape.nodes[position]
         named = choice.names(scope.instance(position))
-        if scope.states[position] == SKIPPED and not named:
+        if scope.states[position] == SKIPPED and not named and _is_skipped_by_order(m, scope, position):
             continue  # a person's word: it counts as done, and nothing that comes after it has changed
         if named or any(before in again for before in node.predecessors):
             _reset(m, scope, position)
@@ -148,6 +148,11 @@ def _mark(m: Memory, scope: Scope, choice: Choice) -> bool:
             _reset(m, scope, position)
             again.add(position)
     return bool(again)
+
+
+def _is_skipped_by_order(m: Memory, scope: Scope, position: int) -> bool:
+    """By a person, and not because its result was there."""
+    return scope.shape.nodes[position].id in m.skipped_nodes or scope.instance(position) in m.skipped_instances
 
 
 def _is_meant_as_a_whole(scope: Scope, position: int, choice: Choice) -> bool:

@@ -76,12 +76,14 @@ class NodeShape:
         join: number of its join.
         satisfies: by number of the successor's join, which end states of this node satisfy it.
         edges: per successor its position, whether its join is `any`, and which end states of this node satisfy it.
+        asks: whether it is looked up, when it gets ready, if a result of it is there already.
         budgets: retries by cause (user, platform, timeout); -1 is unlimited.
         statics: numbers of the nodes inside it whose instances exist together with it (choose, subworkflow), by scope.
         inside: numbers of all nodes inside it.
     """
 
     __slots__ = (
+        "asks",
         "at_once",
         "budgets",
         "edges",
@@ -123,6 +125,7 @@ class NodeShape:
         self.statics: tuple[tuple[int, ...], ...] = ()
         self.inside: tuple[int, ...] = ()
         self.kind = SUBWORKFLOW
+        self.asks = False
         self.retry = Retry()
         self.budgets = (0, 0, 0)
         self.grace_s = 0.0
@@ -132,6 +135,7 @@ class NodeShape:
         self.exhausted_fails = False
         if isinstance(spec, Step):
             self.kind = STEP
+            self.asks = spec.restorable
             self.retry = spec.retry
             platform = -1 if spec.retry.platform is None else spec.retry.platform
             self.budgets = (spec.retry.user, platform, spec.retry.timeout)

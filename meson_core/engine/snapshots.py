@@ -17,7 +17,7 @@ from meson_core.errors import EngineError
 from meson_core.spec.states import RunState
 
 #: Raised when an older snapshot cannot be read any more; the log is replayed then.
-SNAPSHOT_VERSION: Final = 1
+SNAPSHOT_VERSION: Final = 2
 
 _DIGEST_SIZE: Final = 8
 _REPLAY: Final = "replay the log of the run instead"
@@ -42,6 +42,8 @@ def snapshot(m: Memory) -> bytes:
             sorted(m.held),
             sorted(m.skipped_nodes),
             sorted(m.skipped_instances),
+            sorted(m.fresh_nodes),
+            sorted(m.fresh_instances),
             sorted(m.kept_jobs.items()),
             m.counts,
             sorted((node, list(hungry)) for node, hungry in m.hungry.items() if hungry),
@@ -69,11 +71,13 @@ def restore(m: Memory, data: bytes) -> None:
         message = "the snapshot is of another workflow"
         raise EngineError(message, hint=_REPLAY)
     _, _, m.run_id, run_state, m.created, m.window, m.generation, m.timed_out, m.due, *rest = tree
-    held, skipped_nodes, skipped_instances, kept_jobs, m.counts, hungry, root = rest
+    held, skipped_nodes, skipped_instances, fresh_nodes, fresh_instances, kept_jobs, m.counts, hungry, root = rest
     m.run_state = RunState(run_state)
     m.held = set(held)
     m.skipped_nodes = set(skipped_nodes)
     m.skipped_instances = {tuple(instance) for instance in skipped_instances}
+    m.fresh_nodes = set(fresh_nodes)
+    m.fresh_instances = {tuple(instance) for instance in fresh_instances}
     m.kept_jobs = {tuple(instance): (job, submission) for instance, (job, submission) in kept_jobs}
     m.hungry = {node: {tuple(instance): None for instance in instances} for node, instances in hungry}
     _fill_scope(m, m.root, root)
@@ -122,12 +126,13 @@ def _fill_scope(m: Memory, scope: Scope, tree: list[Any]) -> None:
 
 def _tree_of_step(step: LiveStep) -> list[Any]:
     return [
-        step.position, step.attempt, step.job, step.failures, step.machine, step.submission, step.lost, step.due
+        step.position, step.attempt, step.job, step.failures, step.machine, step.submission, step.lost, step.due,
+        step.asking,
     ]  # fmt: skip
 
 
 def _step_from_tree(scope: Scope, tree: list[Any]) -> LiveStep:
-    position, attempt, job, failures, machine, submission, lost, due = tree
+    position, attempt, job, failures, machine, submission, lost, due, asking = tree
     step = LiveStep(scope, scope.shape.nodes[position], scope.instance(position), attempt)
     step.job = job
     step.failures = (failures[0], failures[1], failures[2])
@@ -135,4 +140,5 @@ def _step_from_tree(scope: Scope, tree: list[Any]) -> LiveStep:
     step.submission = submission
     step.lost = lost
     step.due = due
+    step.asking = asking
     return step

@@ -91,6 +91,17 @@ def _attempt(*groups: tuple[tuple[State, ...], Cell]) -> Mapping[State, Cell]:
     return _step((_UNSTARTED, _LATE), (_QUEUED, _NEVER_PLACED), (_ENDED, _LATE), *groups)
 
 
+def _attempt_answer(cell: Cell) -> Mapping[State, Cell]:
+    """A row for an answer about a step that is ready and asks."""
+    return _step(
+        (_UNSTARTED, _LATE),
+        ((State.ready,), cell),
+        ((State.paused,), Cell("ignore", (), "the hold came first; it asks again when it is released")),
+        ((*_PLACED, *_BETWEEN, State.cancelling), _TWICE),
+        (_ENDED, _LATE),
+    )
+
+
 STEP_TABLE: Final[Table[State]] = {
     # --- what the engine brings about -----------------------------------------------------------------------------
     "predecessor ended": _step(
@@ -160,10 +171,13 @@ STEP_TABLE: Final[Table[State]] = {
         (_UNSTARTED, Cell("refuse", (), "its inputs are not there yet")),
         (_ENDED, Cell("ignore", (), "it has ended")),
     ),
+    # --- results that are there already ---------------------------------------------------------------------------
+    "ResultFound": _attempt_answer(Cell("restore", (State.skipped,), "its outputs are those of before")),
+    "ResultMissing": _attempt_answer(Cell("make_anew", (), "it is queued; what it makes is kept")),
     # --- attempts -------------------------------------------------------------------------------------------------
     "AttemptPlaced": _step(
         (_UNSTARTED, _LATE),
-        ((State.ready,), Cell("place", (State.starting,))),
+        ((State.ready,), Cell("place", (State.starting,), "refused while it is looked up: it is in no queue")),
         ((State.paused,), Cell("ignore", (), "the hold came first; the place is given back")),
         ((*_PLACED, *_BETWEEN, State.cancelling), _TWICE),
         (_ENDED, _LATE),

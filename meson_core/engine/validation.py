@@ -12,6 +12,7 @@ from meson_core.engine.shapes import (
     FAILED,
     FOR_EACH,
     OPEN,
+    PAUSED,
     READY,
     REPEAT,
     RUNNING,
@@ -131,6 +132,8 @@ def _validate_step(m: Memory, scope: Scope, position: int) -> None:
     _check(step.attempt == scope.attempts[position], f"{step.instance}: attempt {step.attempt}")
     _check(step.job <= step.attempt, f"{step.instance}: job {step.job} of attempt {step.attempt}")
     held = step.node.id in m.held
+    may_ask = step.node.asks and scope.states[position] in (READY, PAUSED)
+    _check(may_ask or not step.asking, f"{step.instance} asks, and is {STATES[scope.states[position]].label}")
     _check(not (held and scope.states[position] == READY), f"{step.instance} is held, and ready")
 
 

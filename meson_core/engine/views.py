@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from meson_core.commands import Command, EndRun, Enqueue, Evaluate, Fence, Kill, Launch, SetTimer
 from meson_core.engine import folding
+from meson_core.engine.attempts import question
 from meson_core.engine.identity import RUN_TIMER
 from meson_core.engine.shapes import (
     ACTIVATED,
@@ -71,7 +72,7 @@ def outstanding(m: Memory) -> list[Command]:
         if composite.pending:
             commands.append(_question(composite))
     for _, step in sorted(m.steps.items()):
-        commands.extend(_orders(step))
+        commands.extend(_orders(m, step))
     return commands
 
 
@@ -81,9 +82,11 @@ def _question(composite: Composite) -> Evaluate:
     return Evaluate(composite.instance, "items" if composite.node.kind == FOR_EACH else "branch")
 
 
-def _orders(step: LiveStep) -> Iterator[Command]:
+def _orders(m: Memory, step: LiveStep) -> Iterator[Command]:
     state = step.scope.states[step.position]
-    if state == READY:
+    if state == READY and step.asking:
+        yield question(m, step)
+    elif state == READY:
         yield Enqueue(step.instance, step.attempt, step.job)
     elif state in (STARTING, RUNNING):
         yield Launch(step.instance, step.attempt, step.job, step.machine)

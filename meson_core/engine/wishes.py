@@ -11,6 +11,8 @@ from meson_core.engine.shapes import STATES
 from meson_core.engine.table import STEP_TABLE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from meson_core.engine.memory import Memory
     from meson_core.events import InstancesSkipped, StepHeld, StepReleased
     from meson_core.spec.plan import Instance
@@ -31,6 +33,18 @@ def release(m: Memory, event: StepReleased) -> None:
     for _, step in sorted(m.steps.items()):
         if step.node.id in nodes:
             RELEASE[step.scope.states[step.position]](m, step, event)
+
+
+def make_fresh(m: Memory, nodes: Iterable[int], instances: Iterable[Instance] = ()) -> None:
+    """From now on these, and what is inside them, are not restored from results that are there already."""
+    shapes = m.shapes
+    for node in nodes:
+        m.fresh_nodes |= _with_content(m, node)
+    for instance in instances:
+        if shapes.nodes[instance[0]].asks:
+            m.fresh_instances.add(instance)
+        m.fresh_nodes.update(shapes.nodes[instance[0]].inside)
+    m.fresh_nodes = {node for node in m.fresh_nodes if shapes.nodes[node].asks}
 
 
 def skip(m: Memory, event: InstancesSkipped) -> None:

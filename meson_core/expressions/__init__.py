@@ -14,6 +14,7 @@ it busy.
     values, operators, functions    what can be computed
     compiler                        text → checked tree → closures
     expression                      the face: parse, evaluate, canonical
+    template                        texts with expressions in them
 """
 
 from __future__ import annotations
@@ -21,6 +22,19 @@ from __future__ import annotations
 from meson_core.expressions.compiler import Root
 from meson_core.expressions.expression import Expression, Lookup, literal, parse
 from meson_core.expressions.functions import FUNCTIONS, Function
+from meson_core.expressions.template import Template, parse_template
 from meson_core.expressions.values import RESERVED, show
 
-__all__ = ["FUNCTIONS", "RESERVED", "Expression", "Function", "Lookup", "Root", "literal", "parse", "show"]
+__all__ = [
+    "FUNCTIONS",
+    "RESERVED",
+    "Expression",
+    "Function",
+    "Lookup",
+    "Root",
+    "Template",
+    "literal",
+    "parse",
+    "parse_template",
+    "show",
+]

@@ -18,12 +18,12 @@ import msgspec
 
 from meson_core.artifacts import ITERATION
 from meson_core.errors import EvaluationError, MesonError
-from meson_core.expressions import show
+from meson_core.expressions import parse_template, show
 from meson_core.orchestrator.items import Items, make_items
 from meson_core.spec.model import Choose, Constant, Expression, ForEach, Repeat, Step, Subworkflow
-from meson_core.spec.plan import ROOT
+from meson_core.spec.plan import ROOT, is_settled_before
 from meson_core.spec.references import Role
-from meson_core.spec.states import Join, State
+from meson_core.spec.states import State
 from meson_core.spec.types import is_artifact
 
 if TYPE_CHECKING:
@@ -200,6 +200,22 @@ class Context:
             elif isinstance(place.spec, Repeat):
                 found.setdefault(ITERATION, instance[index])
         return found
+    def artifact_id(self, instance: Instance) -> str | None:
+        """The id of the result of a step instance; None when its step declares none.
+
+        Raises:
+            EvaluationError: an expression in it cannot be evaluated, or is nothing that can be part of a text.
+            ArtifactNeededError: see there.
+        """
+        node, indexes = instance[0], instance[1:]
+        spec = self._plan.nodes[node].spec
+        assert isinstance(spec, Step)
+        if spec.artifact is None:
+            return None
+        template = parse_template(spec.artifact)
+        return template.fill(
+            self._value(node, Role("artifact", at), indexes) for at in range(len(template.expressions))
+        )
 
     def result(self, name: str) -> Any:
         """A declared output of the workflow, once the run has succeeded.
@@ -227,7 +243,7 @@ class Context:
         place = self._plan.nodes[node]
         spec = place.spec
         assert isinstance(spec, Step)
-        settled = self._is_settled_before(node)
+        settled = is_settled_before(self._plan, node)
         plans = []
         for name, binding in spec.inputs.items():
             if isinstance(binding, Constant):
@@ -237,15 +253,6 @@ class Context:
             depth = max((reference.shared for reference in bound.references), default=0)
             plans.append(_InputPlan(name, bound, None, depth, share=settled and (depth < place.depth or depth == 0)))
         return plans
-
-    def _is_settled_before(self, node: int) -> bool:
-        """Whether all that a step may refer to has ended when it starts, so that its value cannot change any more."""
-        while node != ROOT:
-            place = self._plan.nodes[node]
-            if place.spec.join is Join.any:
-                return False
-            node = self._plan.scopes[place.scope].owner
-        return True
 
     def _value(self, node: int, role: Role, indexes: Indexes) -> Any:
         return self._evaluate(self._resolution.bound[node, role], indexes)
@@ -266,6 +273,10 @@ class Context:
             return self._items_of((reference.node, *prefix[:-1])).value(reference.name, prefix[-1])
         if reference.target == "carry":
             return self._carried((reference.node, *prefix[:-1]), prefix[-1])[reference.name]
+        if reference.target == "input":
+            spec = self._plan.nodes[reference.node].spec
+            assert isinstance(spec, Step)
+            return self._binding(reference.node, Role("input", reference.name), spec.inputs[reference.name], indexes)
         if reference.node == ROOT:
             return self._params[reference.name]
         return self._argument(reference.node, reference.name, prefix)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meson_core.errors import CycleError, InvalidWorkflowError
-from meson_core.expressions import parse
+from meson_core.expressions import parse, parse_template
 from meson_core.spec.flow import flow_problems
 from meson_core.spec.kinds import KindFacts
 from meson_core.spec.model import (
@@ -191,9 +191,11 @@ class _Completion:
         graphs = [self.graph(scope) for scope in planned.scopes if not isinstance(spec, Subworkflow)]
         if isinstance(spec, Step):
             constraints = tuple(parse(text).canonical for text in spec.resources.constraints)
+            artifact = None if spec.artifact is None else parse_template(spec.artifact).canonical
             return spec.model_copy(
                 update={
                     "after": after,
+                    "artifact": artifact,
                     "inputs": _bindings(spec.inputs),
                     "outputs": _types(spec.outputs),
                     "input_types": _types(spec.input_types),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from meson_core.errors import WrongTypeError
 from meson_core.spec.infer import infer
 from meson_core.spec.model import Constant, ForEach, Step, Subworkflow
+from meson_core.spec.plan import is_settled_before
 from meson_core.spec.references import (
     Bound,
     Reference,
@@ -20,6 +21,10 @@ from meson_core.spec.types import ANY, BOOL, Type, accepts, list_of, parse_type,
 
 if TYPE_CHECKING:
     from meson_core.errors import AuthoringError
+
+
+#: Types whose values can be part of a text.
+_IN_TEXTS = ("any", "bool", "int", "float", "str")
 
 
 def flow_problems(resolution: Resolution) -> list[AuthoringError]:
@@ -55,7 +60,22 @@ class _Flow:
         for (node, role), bound in self.resolution.bound.items():
             if role.what != "first":
                 self.place(node, role, bound, self.type_of_role(node, role))
+        for place in self.plan.nodes:
+            if isinstance(place.spec, Step) and place.spec.restorable:
+                self.settled(place.id)
         return self.problems
+
+    def settled(self, node: int) -> None:
+        """Refuse to recognise results of a step that may be launched with other inputs than it was looked up with."""
+        if is_settled_before(self.plan, node):
+            return
+        for (owner, role), bound in self.resolution.bound.items():
+            late = [reference for reference in bound.references if reference.target == "output"]
+            if owner == node and role.what in ("input", "artifact") and late:
+                seen = late[0]
+                message = f"`{seen.name}.{seen.output}` may come after a join `any` has gone on without it"
+                hint = "leave out `artifact` and `cache`, or join all"
+                self.wrong(node, role, f"{message}, so results of the step cannot be told apart by it", hint)
 
     def wrong(self, node: int, role: Role, message: str, hint: str | None = None) -> None:
         where = place_of(self.plan, node)
@@ -70,6 +90,9 @@ class _Flow:
         elif role.what == "variable":
             if given.name not in ("any", "list"):
                 self.wrong(node, role, f"`{text}` gives {given}; the items of a for_each are a list")
+        elif role.what == "artifact":
+            if given.name not in _IN_TEXTS:
+                self.wrong(node, role, f"`{text}` gives {given}; a text or a number is needed")
         elif role.what in ("input", "carry"):
             declared = self.declared(node, role)
             if not accepts(declared, given):
@@ -106,6 +129,12 @@ class _Flow:
         if reference.target == "carry":
             return self.declared(node, Role("carry", name))
         spec = self.plan.nodes[node].spec
+        if reference.target == "input":
+            assert isinstance(spec, Step)
+            binding = spec.inputs[name]
+            if isinstance(binding, Constant):
+                return type_of(binding.value)
+            return self.type_of_role(node, Role("input", name))
         if reference.target == "variable":
             assert isinstance(spec, ForEach)
             binding = spec.variables[name]

@@ -135,7 +135,17 @@ class Step(BaseNode):
     priority: int = 0
     isolate: bool = False
     """A process of its own for every attempt."""
+    artifact: str | None = Field(default=None, min_length=1)
+    """The id of its result, a text with expressions in it (`importance/${date}`): where a result of this id is present,
+    the step is skipped and its outputs are restored."""
+    cache: Literal[False, True, "inputs"] = False
+    """True: skipped where a result with the same inputs, options and code is present; "inputs": whatever the code is."""
     doc: str = ""
+
+    @property
+    def restorable(self) -> bool:
+        """Whether its results are kept to be recognised."""
+        return self.artifact is not None or self.cache is not False
 
 
 class ForEach(BaseNode):

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from meson_core.spec.model import Choose, ForEach, Node, Repeat, Step, Subworkflow, Workflow, graphs
+from meson_core.spec.states import Join
 
 Instance: TypeAlias = tuple[int, ...]
 #: The node number that stands for the run as a whole (owner of the root scope).
@@ -129,6 +130,16 @@ def compile_plan(workflow: Workflow) -> Plan:
         scopes=tuple(scope for scope in scopes if scope is not None),
         by_name={node.name: node.id for node in numbered},
     )
+
+
+def is_settled_before(plan: Plan, node: int) -> bool:
+    """Whether all that a node may refer to has ended when it starts, so that no value it sees can change any more."""
+    while node != ROOT:
+        place = plan.nodes[node]
+        if place.spec.join is Join.any:
+            return False
+        node = plan.scopes[place.scope].owner
+    return True
 
 
 def is_branching(node: PlanNode) -> bool:

@@ -26,24 +26,25 @@ from meson_core.errors import (
     UnknownNameError,
     Where,
 )
-from meson_core.expressions import Expression, Root, parse
+from meson_core.expressions import Expression, Root, parse, parse_template
 from meson_core.spec import model
 from meson_core.spec.model import Choose, ForEach, Repeat, Step, Subworkflow, Workflow
 from meson_core.spec.plan import ROOT, Plan, PlanNode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
-What: TypeAlias = Literal["input", "variable", "carry", "first", "until", "when", "output"]
+What: TypeAlias = Literal["input", "artifact", "variable", "carry", "first", "until", "when", "output"]
 
 
 class Role(NamedTuple):
     """What an expression is for, on the node that has it.
 
     Args:
-        what: "input" of a step or subworkflow, "variable" of a for_each, "carry" or "until" of a repeat, "first" (the
+        what: "input" of a step or subworkflow, "artifact" (a part of the id of a step's result), "variable" of a for_each, "carry" or "until" of a repeat, "first" (the
             value of a carried name in the first iteration), "when" of a choose, "output" of a workflow.
-        key: the input, variable, carried name or output; the number of the branch for "when"; "" for "until".
+        key: the input, variable, carried name or output; the number of the branch for "when", of the expression in the
+            template for "artifact"; "" for "until".
     """
 
     what: What
@@ -52,6 +53,8 @@ class Role(NamedTuple):
     def __str__(self) -> str:
         if self.what == "when":
             return f"when {int(self.key) + 1}"
+        if self.what == "artifact":
+            return "artifact id"
         return f"{self.what} {self.key!r}" if self.key else self.what
 
 
@@ -78,7 +81,7 @@ class Reference:
         name: the bare name in the expression.
         target: what it is.
         node: whose it is: of a parameter the subworkflow (or `ROOT`), of a loop variable the for_each, of a carried name
-            the repeat, of an output the step or subworkflow.
+            the repeat, of an output the step or subworkflow, of an input (which only the artifact id of a step sees) that step.
         output: which output; "" for anything else.
         shared: how many leading indexes of the consumer address it. For a loop variable and a carried name they include
             the item and the iteration.
@@ -86,7 +89,7 @@ class Reference:
     """
 
     name: str
-    target: Literal["param", "variable", "carry", "output"]
+    target: Literal["param", "variable", "carry", "output", "input"]
     node: int
     output: str = ""
     shared: int = 0
@@ -249,6 +252,8 @@ class _Resolver:
             before = _Place(node.scope, node.id)
             if isinstance(spec, Step | Subworkflow):
                 self.bindings(node, "input", spec.inputs, before)
+            if isinstance(spec, Step) and spec.artifact is not None:
+                self.artifact(node, spec, before)
             if isinstance(spec, ForEach):
                 self.bindings(node, "variable", spec.variables, before)
             elif isinstance(spec, Choose):
@@ -265,6 +270,14 @@ class _Resolver:
         for name, binding in bindings.items():
             if isinstance(binding, model.Expression):
                 self.bind(node.id, Role(what, name), binding.expr, place)
+
+    def artifact(self, node: PlanNode, spec: Step, place: _Place) -> None:
+        try:
+            template = parse_template(spec.artifact or "")
+        except ExpressionError:
+            return  # told where the definition is checked by itself
+        for at, expression in enumerate(template.expressions):
+            self.bind(node.id, Role("artifact", at), expression.text, place, inputs=spec.inputs)
 
     def outputs(self, owner: int, workflow: Workflow, place: _Place) -> None:
         for name, text in workflow.outputs.items():
@@ -314,7 +327,8 @@ class _Resolver:
 
     # --- one expression ------------------------------------------------------------------------------------------------
 
-    def bind(self, owner: int, role: Role, text: str, place: _Place) -> Bound | None:
+    def bind(self, owner: int, role: Role, text: str, place: _Place, *, inputs: Collection[str] = ()) -> Bound | None:
+        """Bind one expression; names of `inputs` stand for the inputs of its owner, before anything else."""
         where = place_of(self.plan, owner)
         subject = f"{self.title(owner)}: {role}"
         try:
@@ -329,6 +343,9 @@ class _Resolver:
         found: dict[Reference, None] = {}
         sound = True
         for root in expression.roots:
+            if root.name in inputs:
+                found[Reference(root.name, "input", owner, shared=self.plan.nodes[owner].depth)] = None
+                continue
             try:
                 found[self.reference(root, place, f"{subject}: `{text}`", where)] = None
             except AuthoringError as problem:

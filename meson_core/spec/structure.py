@@ -18,7 +18,7 @@ from meson_core.errors import (
     WrongTypeError,
     nearest,
 )
-from meson_core.expressions import RESERVED, parse, show
+from meson_core.expressions import RESERVED, parse, parse_template, show
 from meson_core.resources import CPUS, DISK, MEMORY
 from meson_core.spec.infer import infer
 from meson_core.spec.kinds import BrokenKind, KindFacts
@@ -253,6 +253,12 @@ class _Structure:
             retry = step.retry
             message = f"{title}: retry: max_backoff_s {retry.max_backoff_s:g} is below backoff_s {retry.backoff_s:g}"
             self.add(SpecError(message, where=where))
+        if step.artifact is not None:
+            try:
+                parse_template(step.artifact)
+            except ExpressionError as error:
+                message = f"{title}: artifact id {error.message}"
+                self.add(ExpressionError(message, text=error.text, column=error.column, where=where, hint=error.hint))
         self.resources(title, step.resources, where)
         self.kind(step, where)
 

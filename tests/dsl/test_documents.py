@@ -368,6 +368,8 @@ def test_any_value_survives_yaml(value: Any, options: dict[str, Any], doc: str) 
         {"retry": {"user": 7, "timeout": 7, "platform": 7}},
         {"retry": {"user": 1, "platform": None, "backoff_s": 0.5}},
         {"timeout_s": 0.5, "grace_s": 0, "priority": -1, "isolate": True},
+        {"artifact": "a/${x}", "cache": "inputs"},
+        {"cache": True},
         {"join": "any", "on_failure": "ignore", "after": [], "doc": "One.\nTwo.\n"},
         {"input_types": {"x": "list[int]"}, "inputs": {"x": {"expr": "[1]"}}},
         {"options": {"memory": 1, "name": "n", "script": "a\nb"}},

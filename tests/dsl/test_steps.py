@@ -252,6 +252,8 @@ def test_policies_become_fields_of_the_spec() -> None:
         on_failure="ignore",
         priority=7,
         isolate=True,
+        artifact="y/${date}",
+        cache="inputs",
         outputs={"y": int},
     )
     def f() -> Any: ...
@@ -263,6 +265,7 @@ def test_policies_become_fields_of_the_spec() -> None:
     )
     assert spec.retry == SpecRetry(user=2, timeout=2, platform=3)
     assert (spec.timeout_s, spec.grace_s, spec.priority, spec.isolate) == (600, 3, 7, True)
+    assert (spec.artifact, spec.cache) == ("y/${date}", "inputs")
     assert (spec.join.value, spec.on_failure.value, spec.outputs) == ("none_failed", "ignore", {"y": "int"})
 
 
@@ -294,6 +297,8 @@ def test_retries_are_a_number_or_by_cause(retries: Any, expected: SpecRetry) -> 
         ({"on_failure": "ignored"}, "step 'x': on_failure cannot be 'ignored'"),
         ({"priority": 1.5}, "step 'x': priority must be a whole number, got 1.5"),
         ({"isolate": "yes"}, "step 'x': isolate must be true or false, got 'yes'"),
+        ({"artifact": 3}, "step 'x': artifact must be an id like 'importance/${date}', got 3"),
+        ({"cache": "outputs"}, "step 'x': cache must be true, false or 'inputs', got 'outputs'"),
         ({"where": 3}, "step 'x': where must be a constraint"),
         ({"resources": {"cpus": 3}}, "step 'x': resources is for further quantities"),
         ({"resources": {"licences": "two"}}, "resources['licences'] must be a number"),

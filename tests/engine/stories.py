@@ -26,6 +26,7 @@ from meson_core.commands import (
     Fence,
     Kill,
     Launch,
+    LookUp,
     SetTimer,
     Withdraw,
 )
@@ -102,8 +103,9 @@ class Story:
 
     # --- the run ---
 
-    def created(self) -> list[str]:
-        return self.tell(ev.RunCreated(self.now, "run", "wf", "", ev.NULL, {}, self.window))
+    def created(self, fresh: str = "") -> list[str]:
+        nodes = tuple(self.plan.by_name[name] for name in _names(fresh))
+        return self.tell(ev.RunCreated(self.now, "run", "wf", "", ev.NULL, {}, self.window, fresh=nodes))
 
     def paused(self) -> list[str]:
         return self.tell(ev.RunPaused(self.now, "ada"))
@@ -114,8 +116,10 @@ class Story:
     def cancelled(self) -> list[str]:
         return self.tell(ev.RunCancelRequested(self.now, "ada"))
 
-    def reopened(self, *names: str, failed: bool = False) -> list[str]:
-        return self.tell(ev.RunReopened(self.now, self.selection(*names, failed=failed), self.generation + 1, "ada"))
+    def reopened(self, *names: str, failed: bool = False, fresh: str = "") -> list[str]:
+        nodes = tuple(self.plan.by_name[name] for name in _names(fresh))
+        selection = self.selection(*names, failed=failed)
+        return self.tell(ev.RunReopened(self.now, selection, self.generation + 1, "ada", nodes))
 
     def skipped(self, *names: str) -> list[str]:
         return self.tell(ev.InstancesSkipped(self.now, self.selection(*names), "ada"))
@@ -222,6 +226,12 @@ class Story:
     def not_evaluated(self, name: str) -> list[str]:
         return self.tell(ev.EvaluationFailed(self.now, self.instance(name), ev.Failure("evaluation", "boo")))
 
+    def present(self, name: str) -> list[str]:
+        return self.tell(ev.ResultFound(self.now, *self.attempt(name), "key", "earlier", OUTPUTS, OUTPUTS))
+
+    def absent(self, name: str) -> list[str]:
+        return self.tell(ev.ResultMissing(self.now, *self.attempt(name), "key", "nothing", OUTPUTS))
+
     # --- names ---
 
     def instance(self, name: str) -> Instance:
@@ -239,7 +249,7 @@ class Story:
         known = [
             command.attempt
             for command in self.commands
-            if isinstance(command, Enqueue) and command.instance == instance
+            if isinstance(command, Enqueue | LookUp) and command.instance == instance
         ]
         return instance, max(known, default=1)
 
@@ -298,6 +308,8 @@ class Story:
                 return f"fence {self.name(instance, attempt)}"
             case Evaluate(instance, what, iteration):
                 return f"evaluate {what} of {self.name(instance)}{f' {iteration}' if iteration >= 0 else ''}"
+            case LookUp(instance, attempt, fresh):
+                return f"look up {self.name(instance, attempt)}{', fresh' if fresh else ''}"
             case SetTimer((-1,), due):
                 return f"timer of the run at {due:g}"
             case SetTimer(key, due):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from meson_core import events as ev
 from meson_core.spec.check import check
 from meson_core.spec.states import RunState, State
 from tests.driving import Driver
-from tests.reference import Behaviour, Failed, Indexes, Names, Path, Result, interpret
+from tests.reference import Behaviour, Failed, Indexes, Names, Path, Result, Shelf, interpret, nothing
 from tests.strategies import Style, compute, workflows
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 FAILING = Style(failures=True, size=14, copies=12)
 WORKING = Style(size=14, copies=12)
+RESTORABLE = Style(failures=True, size=14, copies=12, restorable=True)
 SEEDS = st.integers(0, 2**32)
 
 
@@ -40,9 +42,17 @@ def defaults(workflow: Workflow) -> Names:
     return {name: parameter.default for name, parameter in workflow.params.items()}
 
 
-def drive(workflow: Workflow, behaviour: Behaviour, seed: int) -> Driver:
+def half_of_all(artifact: str | None, path: Path, inputs: Mapping[str, Any]) -> Names | None:
+    """About every second result is there, and tells by its values that it was not made now."""
+    told = repr((artifact, path, sorted(inputs.items())))
+    if hashlib.sha256(told.encode()).digest()[0] % 2:
+        return None
+    return compute({**inputs, "seed": -1, "artifact": artifact})
+
+
+def drive(workflow: Workflow, behaviour: Behaviour, seed: int, shelf: Shelf = nothing) -> Driver:
     rng = random.Random(seed)
-    return Driver(workflow, defaults(workflow), behaviour, rng, window=rng.randrange(1, 5))
+    return Driver(workflow, defaults(workflow), behaviour, rng, window=rng.randrange(1, 5), shelf=shelf)
 
 
 def agree(driver: Driver, expected: Result) -> None:
@@ -115,3 +125,55 @@ def test_doing_a_part_again_changes_nothing(workflow: Workflow, seed: int, which
     driver.run(crashes=5)
     agree(driver, interpret(workflow, defaults(workflow), as_written))
     assert len(driver.executed) == len(set(driver.executed)), "an attempt number was used twice"
+
+
+@pytest.mark.slow
+@settings(max_examples=80, deadline=None)
+@given(workflow=workflows(RESTORABLE), seed=SEEDS)
+def test_what_is_there_already_is_not_made_again(workflow: Workflow, seed: int) -> None:
+    workflow = check(workflow)
+    driver = drive(workflow, as_written, seed, half_of_all)
+    driver.run(crashes=10)
+    expected = interpret(workflow, defaults(workflow), as_written, half_of_all)
+    agree(driver, expected)
+    assert not {driver._key(instance) for instance, _ in driver.executed} & {
+        key for key, state in expected.states.items() if state is State.skipped
+    }
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None)
+@given(workflow=workflows(RESTORABLE), seed=SEEDS, which=st.lists(st.integers(0, 1000), min_size=1, max_size=3))
+def test_a_fresh_retry_makes_all_that_it_does_anew(workflow: Workflow, seed: int, which: list[int]) -> None:
+    """What is done again asks for nothing; what is not keeps what it was given."""
+    workflow = check(workflow)
+    driver = drive(workflow, repaired, seed, half_of_all)
+    driver.run()
+    instances = sorted(driver.states)
+    everything = tuple(node.id for node in driver.plan.nodes)
+    driver.reopen(ev.Selection(instances=tuple(instances[number % len(instances)] for number in which)), everything)
+    mark = len(driver.log)
+    driver.run(crashes=5)
+    assert not any(isinstance(event, ev.ResultFound) for event in driver.log[mark:])
+    driver.machine.validate()
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None)
+@given(workflow=workflows(RESTORABLE), seed=SEEDS)
+def test_a_run_whose_beginning_is_done_again_is_as_a_run_from_the_beginning(workflow: Workflow, seed: int) -> None:
+    """Restored results are no person's word: they are asked for again, and are there or not as in a new run."""
+    workflow = check(workflow)
+    driver = drive(workflow, repaired, seed, half_of_all)
+    driver.run()
+    composites = [node for node in driver.plan.nodes if node.scope == 0]
+    named = tuple(node.id for node in composites if not node.predecessors and not node.spec.after)
+    driver.reopen(ev.Selection(nodes=named))
+    driver.run(crashes=5)
+
+    def unless_named(artifact: str | None, path: Path, inputs: Mapping[str, Any]) -> Names | None:
+        anew = any(path[: len(driver.plan.nodes[node].path)] == driver.plan.nodes[node].path for node in named)
+        around = {driver.plan.nodes[inner].path for node in named for inner in driver.inside[node]}
+        return None if anew or path in around else half_of_all(artifact, path, inputs)
+
+    agree(driver, interpret(workflow, defaults(workflow), repaired, unless_named))

@@ -39,7 +39,7 @@ class Anything(RuleBasedStateMachine):
 
     @rule(which=WHICH)
     def something_succeeds(self, which: int) -> None:
-        for kind in ("answer", "place", "succeed"):
+        for kind in ("answer", "look_up", "place", "succeed"):
             self.world.happen(kind, which)
 
     @rule(kind=st.sampled_from(TROUBLE), which=WHICH)

@@ -23,6 +23,7 @@ from meson_core.commands import (
     Fence,
     Kill,
     Launch,
+    LookUp,
     SetTimer,
     Withdraw,
 )
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 #: What may happen.
-WORKING = ("place", "start", "succeed", "answer", "fire")
+WORKING = ("place", "start", "succeed", "answer", "look_up", "fire")
 TROUBLE = (
     "fail", "give_back", "lose", "find", "fence", "kill", "intend", "remember", "again", "not_evaluated",
     "pause", "resume", "cancel", "time_out", "reopen", "skip", "hold", "release", "settle", "send", "restart",
@@ -70,7 +71,8 @@ def random_plan(rng: random.Random, size: int = 10, depth: int = 3) -> Plan:
         kind = rng.randrange(10) if level < depth and left[0] > 0 else 0
         if kind < 4:
             budgets: dict[str, Any] = {cause.value: rng.randrange(3) for cause in Cause}
-            return Step(name=name, kind="x", retry=Retry(backoff_s=rng.choice((0, 1, 4)), **budgets))
+            retry = Retry(backoff_s=rng.choice((0, 1, 4)), **budgets)
+            return Step(name=name, kind="x", retry=retry, cache=rng.choice((False, False, True)))
         body = graph(level + 1)
         if kind < 6:
             variables = {"x": Expression(expr="[]")}
@@ -132,6 +134,7 @@ class World:
         self.physical: dict[tuple[Instance, int], Physical] = {}
         self.timers: dict[tuple[int, ...], float] = {}
         self.questions: list[Evaluate] = []
+        self.asked: dict[tuple[Instance, int], LookUp] = {}
         self.states: dict[Instance, State] = {}
         self.attempts: dict[Instance, int] = {}
         self.ended = False
@@ -206,12 +209,12 @@ class World:
     def _again(self) -> Iterator[ev.AnyEvent]:
         """Anything that was told about an attempt, a timer or a question may be told once more, late."""
         for event in self.log:
-            if type(event).__name__.startswith(("Attempt", "Items", "Branch", "Iteration", "Timer")):
+            if type(event).__name__.startswith(("Attempt", "Items", "Branch", "Iteration", "Result", "Timer")):
                 yield event
 
     def _not_evaluated(self) -> Iterator[ev.AnyEvent]:
         failure = ev.Failure("evaluation", "boo")
-        for instance, _ in self.queue:
+        for instance, _ in (*self.queue, *self.asked):
             yield ev.EvaluationFailed(self.now, instance, failure)
         for instance, state in self.states.items():
             if state is State.running and not self.plan.nodes[instance[0]].is_step:
@@ -229,6 +232,11 @@ class World:
             else:
                 for done in (False, True):
                     yield ev.IterationJudged(self.now, question.instance, question.iteration, done)
+
+    def _look_up(self) -> Iterator[ev.AnyEvent]:
+        for instance, attempt in self.asked:
+            yield ev.ResultMissing(self.now, instance, attempt, "key", "none", ev.Json(b"{}"))
+            yield ev.ResultFound(self.now, instance, attempt, "key", "other", ev.Json(b"{}"), ev.Json(b"{}"))
 
     def _fire(self) -> Iterator[ev.AnyEvent]:
         for key in self.timers:
@@ -261,6 +269,8 @@ class World:
     def _reopen(self) -> Iterator[ev.AnyEvent]:
         for selection in self._selections():
             yield ev.RunReopened(self.now, selection, self.machine.generation + 1, "ada")
+        fresh = tuple(node.id for node in self.plan.nodes[::2])
+        yield ev.RunReopened(self.now, ev.Selection(failed=True), self.machine.generation + 1, "ada", fresh)
 
     def _skip(self) -> Iterator[ev.AnyEvent]:
         for selection in self._selections():
@@ -324,6 +334,8 @@ class World:
             self.states[at] = change.after
             if change.after is State.waiting:
                 self._void(at)
+        if change.before is State.ready:
+            self.asked.pop((instance, change.attempt), None)
         if ENDED[change.after] or change.after in (State.ready, State.paused, State.retrying, State.outcome_unknown):
             for attempt in [key for key in self.physical if key[0] == instance]:
                 del self.physical[attempt]
@@ -347,10 +359,15 @@ class World:
                 key = (instance, attempt)
                 assert key not in self.queue
                 assert job <= attempt
-                last = self.attempts.get(instance, 0)
-                assert attempt == last + 1 or attempt >= last, f"{instance}: attempt {attempt} after {last}"
-                self.attempts[instance] = attempt
+                self.asked.pop(key, None)
+                self._note_attempt(instance, attempt)
                 self.queue[key] = job
+            case LookUp(instance, attempt, _):
+                key = (instance, attempt)
+                assert key not in self.queue
+                assert key not in self.asked
+                self._note_attempt(instance, attempt)
+                self.asked[key] = command
             case Withdraw(instance, attempt):
                 del self.queue[instance, attempt]
             case Launch(instance, attempt, job, _):
@@ -375,6 +392,11 @@ class World:
                 assert state is self.machine.run_state
                 self.ended = True
 
+    def _note_attempt(self, instance: Instance, attempt: int) -> None:
+        last = self.attempts.get(instance, 0)
+        assert attempt == last + 1 or attempt >= last, f"{instance}: attempt {attempt} after {last}"
+        self.attempts[instance] = attempt
+
     def _compare(self, decision: Decision) -> None:
         machine = self.machine
         machine.validate()
@@ -388,11 +410,13 @@ class World:
         if self.ended:
             assert orders == [EndRun(self.machine.run_state)]
             assert not self.queue
+            assert not self.asked
             assert not self.physical
             assert not self.timers
             return
         assert {(o.instance, o.attempt): o.job for o in orders if isinstance(o, Enqueue)} == self.queue
         assert {o.key: o.due for o in orders if isinstance(o, SetTimer)} == self.timers
+        assert {(o.instance, o.attempt): o for o in orders if isinstance(o, LookUp)} == self.asked
         pending = [o for o in orders if isinstance(o, Evaluate)]
         assert all(question in self.questions for question in pending)
         self.questions = pending
@@ -416,7 +440,7 @@ class World:
         for _ in range(20_000):
             if self.ended:
                 break
-            for kind in ("answer", "settle", "fire", "place"):
+            for kind in ("answer", "look_up", "settle", "fire", "place"):
                 self.happen(kind, 0)
             for key, p in list(self.physical.items()):
                 if key not in self.physical:

@@ -10,7 +10,7 @@ ENDED ROOT STATES Bound BrokenKind Cause FailureMode Instance Join KindFacts Kin
 PlanScope Reference Resolution Role RunState State Step Workflow artifact bind_parameters canonical_json check
 compile_plan digest is_artifact json_schema load resolve satisfies version
 """
-EXPRESSIONS = "FUNCTIONS RESERVED Expression Function Lookup Root literal parse show"
+EXPRESSIONS = "FUNCTIONS RESERVED Expression Function Lookup Root Template literal parse parse_template show"
 
 
 def test_spec() -> None:

@@ -212,7 +212,9 @@ def _times(step: model.Step) -> dict[str, Any]:
         said["timeout"] = _number(step.timeout_s)
     if step.grace_s != model.Step.model_fields["grace_s"].default:
         said["grace"] = _number(step.grace_s)
-    return said | step.model_dump(mode="json", exclude_defaults=True, include={"priority", "isolate"})
+    return said | step.model_dump(
+        mode="json", exclude_defaults=True, include={"priority", "isolate", "artifact", "cache"}
+    )
 
 
 def _number(value: float) -> int | float:

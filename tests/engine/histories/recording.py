@@ -212,6 +212,46 @@ def wishes() -> Story:
     return story
 
 
+def restored() -> Story:
+    """Dates of which some were done before; a fresh retry; a beginning that is done again; questions in a hold and a cancel."""
+    story = Story(
+        step("cohort", cache=True),
+        for_each("dates", step("train", "", artifact="model"), step("score", "train", cache="inputs"), after="cohort"),
+        step("report", "dates", cache=True),
+        window=2,
+    )
+    story.created()
+    story.absent("cohort")
+    story.works("cohort")
+    story.items("dates", 3)
+    story.present("train[0]")
+    story.present("score[0]")
+    story.held("train")
+    story.released("train")
+    story.absent("train[1]")
+    story.works("train[1]")
+    story.absent("score[1]")
+    story.fails("score[1]")
+    story.present("train[2]")
+    story.cancelled()
+    story.reopened(failed=True, fresh="dates")
+    story.absent("score[1]")
+    story.works("score[1]")
+    story.absent("score[2]")
+    story.works("score[2]")
+    story.present("report")
+    story.reopened("cohort")
+    story.absent("cohort")
+    story.works("cohort")
+    story.items("dates", 1)
+    story.absent("train[0]")
+    story.works("train[0]")
+    story.absent("score[0]")
+    story.works("score[0]")
+    story.present("report")
+    return story
+
+
 def life(seed: int) -> World:
     """Anything at all, three hundred times."""
     world = live(random.Random(seed), size=25, steps=400)
@@ -224,5 +264,6 @@ RUNS: dict[str, Callable[[], Story | World]] = {
     "sweep": sweep,
     "external-jobs": external_jobs,
     "wishes": wishes,
+    "restored": restored,
     **{f"life-{seed}": partial(life, seed) for seed in (2, 3, 5, 7, 11, 13)},
 }
