@@ -200,6 +200,7 @@ class Context:
             elif isinstance(place.spec, Repeat):
                 found.setdefault(ITERATION, instance[index])
         return found
+
     def artifact_id(self, instance: Instance) -> str | None:
         """The id of the result of a step instance; None when its step declares none.
 

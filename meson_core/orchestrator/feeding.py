@@ -22,6 +22,7 @@ from meson_core.commands import (
     Fence,
     Kill,
     Launch,
+    LookUp,
     SetTimer,
     Withdraw,
 )
@@ -41,6 +42,8 @@ from meson_core.events import (
     IterationJudged,
     JobRemembered,
     OutcomeSettled,
+    ResultFound,
+    ResultMissing,
     RunCancelRequested,
 )
 from meson_core.orchestrator.context import ArtifactNeededError, describe
@@ -93,9 +96,10 @@ class Batch:
         cursors: executor → its last fact in this batch.
         reports: receipts of the reports that this batch holds.
         marks: run → number of outputs recorded up to this batch.
+        results: key → run and outputs of what was made.
     """
 
-    __slots__ = ("cursors", "effects", "frames", "marks", "receipts", "reports")
+    __slots__ = ("cursors", "effects", "frames", "marks", "receipts", "reports", "results")
 
     def __init__(self) -> None:
         self.frames: dict[str, Frame] = {}
@@ -104,6 +108,7 @@ class Batch:
         self.cursors: dict[str, int] = {}
         self.reports: list[object] = []
         self.marks: dict[str, int] = {}
+        self.results: dict[str, tuple[str, bytes]] = {}
 
     @property
     def empty(self) -> bool:
@@ -137,10 +142,13 @@ class Feeder:
             SetTimer: self._set_timer,
             CancelTimer: self._cancel_timer,
             Evaluate: self._evaluate,
+            LookUp: self._look_up,
         }
         self.batch = Batch()
         self._on_its_way: Batch | None = None
         self.wanted: list[Wanted] = []
+        #: Questions after results, answered before the batch is taken.
+        self.asked: list[tuple[ActiveRun, LookUp]] = []
         #: Runs whose machine stands still; they go on from their log.
         self.fallen: dict[str, tuple[ActiveRun, str]] = {}
 
@@ -218,6 +226,10 @@ class Feeder:
             run.jobs[event.instance] = event.external_id  # type: ignore[union-attr]
         elif kind is OutcomeSettled:
             self._record(run, event, changes)
+        elif kind is ResultFound:
+            self._restored(run, event, changes)
+        elif kind is ResultMissing:
+            self._noted(run, event)
         for command in decision.commands:
             self._order(run, command)
 
@@ -234,7 +246,32 @@ class Feeder:
             if change.instance == event.instance and change.after is State.succeeded:
                 run.outputs.record(event.instance[0], event.instance[1:], bytes(event.outputs))
                 run.jobs.pop(event.instance, None)
+                if run.keys:
+                    self._keep(run, event)
                 return
+
+    def _keep(self, run: ActiveRun, event: Any) -> None:
+        """It can be found from now on, also before it is in the store; what a person settled cannot."""
+        key = run.keys.pop(event.instance, "")
+        if key and type(event) is AttemptSucceeded:
+            self.batch.results[key] = (run.run_id, bytes(event.outputs))
+
+    def made_now(self, key: str) -> tuple[str, bytes] | None:
+        """The run and the outputs of a result that the log does not have yet."""
+        found = self.batch.results.get(key)
+        if found is None and self._on_its_way is not None:
+            found = self._on_its_way.results.get(key)
+        return found
+
+    def _noted(self, run: ActiveRun, event: Any) -> None:
+        """What is made now is kept under this key."""
+        run.keys[event.instance] = event.key
+
+    def _restored(self, run: ActiveRun, event: Any, changes: list[Change]) -> None:
+        """The outputs of before count when the engine has made the instance skipped by this very event."""
+        if changes and changes[0].instance == event.instance and changes[0].after is State.skipped:
+            run.outputs.record(event.instance[0], event.instance[1:], bytes(event.outputs))
+            run.jobs.pop(event.instance, None)
 
     def _order(self, run: ActiveRun, command: Command) -> None:
         kind = type(command)
@@ -273,6 +310,9 @@ class Feeder:
             self.want(run, needed.digest)
             return
         self._following.append(answer)
+
+    def _look_up(self, run: ActiveRun, command: LookUp) -> None:
+        self.asked.append((run, command))
 
     def want(self, run: ActiveRun, digest: str) -> None:
         """Have an artifact read for this run, once."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import blake2b
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 from meson_core.engine import job_key
 from meson_core.errors import MesonError
 from meson_core.events import Failure
+from meson_core.orchestrator.fingerprints import step_facts
 from meson_core.ports import (
     AttemptKey,
     InputOf,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from meson_core.commands import Launch
+    from meson_core.orchestrator.fingerprints import StepFacts
     from meson_core.plugins import Plugins
     from meson_core.ports import JsonObject, Text, Work
     from meson_core.spec.plan import Plan, PlanNode
@@ -44,10 +47,12 @@ class Described:
     Args:
         template: what they share; None when the step cannot be launched.
         failure: why not.
+        kept: what its results have in common, when they are to be recognised.
     """
 
     template: Template | None
     failure: Failure | None = None
+    kept: StepFacts | None = None
 
 
 def request_of(spec: Step) -> Request:
@@ -58,7 +63,9 @@ def request_of(spec: Step) -> Request:
     return Request(quantities, resources.constraints)
 
 
-def describe_steps(plan: Plan, plugins: Plugins, *, code: str, project: str) -> dict[int, Described]:
+def describe_steps(
+    plan: Plan, plugins: Plugins, *, code: str, project: str, pins: Mapping[str, str]
+) -> dict[int, Described]:
     """The templates of all steps of a run; may take a while, so call it in a thread.
 
     Args:
@@ -66,20 +73,25 @@ def describe_steps(plan: Plan, plugins: Plugins, *, code: str, project: str) -> 
         plugins: where step kinds come from.
         code: digest of the code bundle.
         project: folder of the code bundle on the machine.
+        pins: distribution → version that the run is pinned to.
     """
     return {
-        node.id: _describe(node, node.spec, plugins, code=code, project=project)
+        node.id: _describe(node, node.spec, plugins, code=code, project=project, pins=pins)
         for node in plan.nodes
         if isinstance(node.spec, Step)
     }
 
 
-def _describe(node: PlanNode, spec: Step, plugins: Plugins, *, code: str, project: str) -> Described:
+def _describe(
+    node: PlanNode, spec: Step, plugins: Plugins, *, code: str, project: str, pins: Mapping[str, str]
+) -> Described:
     try:
         kind = plugins.kind(spec.kind)
         options = kind.Options.model_validate(spec.options)
+        called: Work | None = None
         if isinstance(kind, ProgramKind):
-            work = _work_json(kind.work(options))
+            called = kind.work(options)
+            work = _work_json(called)
         else:
             work = {
                 "w": "host",
@@ -109,7 +121,13 @@ def _describe(node: PlanNode, spec: Step, plugins: Plugins, *, code: str, projec
         "work": work,
     }
     template_id = blake2b(_encode(body), digest_size=9).hexdigest()
-    return Described(Template(template_id, body))
+    kept = None
+    if spec.restorable:
+        plugin = plugins.owner("step kind", kind.name)
+        version = pins.get(plugin.distribution, plugin.version)
+        said = options.model_dump(mode="json")
+        kept = step_facts(spec, said, f"{plugin.distribution} {version}", called, code=code, folder=Path(project))
+    return Described(Template(template_id, body), kept=kept)
 
 
 def _work_json(work: Work) -> JsonObject:

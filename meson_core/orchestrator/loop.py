@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from meson_core.orchestrator.clock import Clock
     from meson_core.orchestrator.feeding import Batch, Feeder, Frame
     from meson_core.orchestrator.incoming import Incoming
+    from meson_core.orchestrator.lookups import Lookups
     from meson_core.orchestrator.orders import Orders
     from meson_core.orchestrator.placing import Placer
     from meson_core.orchestrator.probe import Probe
@@ -59,6 +60,7 @@ class Loop:
         runs: runs under way, by id; shared with those who start and recover them.
         feeder: takes events in.
         orders: makes ready what is launched.
+        lookups: answers whether results are there already.
         placer: the queue.
         timers: of all runs.
         samples: latest values, beside the log.
@@ -79,6 +81,7 @@ class Loop:
         runs: dict[str, ActiveRun],
         feeder: Feeder,
         orders: Orders,
+        lookups: Lookups,
         placer: Placer,
         timers: Timers,
         samples: Samples,
@@ -95,6 +98,7 @@ class Loop:
         self._runs = runs
         self._feeder = feeder
         self._orders = orders
+        self._lookups = lookups
         self._placer = placer
         self._timers = timers
         self._samples = samples
@@ -176,6 +180,8 @@ class Loop:
             run = self._runs.get(timer.run_id)
             if run is not None:
                 self._feeder.feed(run, TimerFired(self._clock.now(), timer.key))
+        if self._feeder.asked:
+            self._lookups.answer()
         if self._placer.due and not self._draining:
             now = self._clock.now()
             for placed in self._placer.round(now):
@@ -263,6 +269,7 @@ class Loop:
             snapshot=self._snapshots.take(run) if sound else None,
             results=self._orders.results(run) if frame.ended is RunState.succeeded else None,
             origins=self._orders.origins(run, frame.events) if sound else {},
+            restorable=run.definition.restorable,
         )
 
     # --- acting -------------------------------------------------------------------------------------------------------

@@ -197,12 +197,16 @@ class Orders:
     async def _describe(self, run: ActiveRun, code_version: int) -> None:
         project = self._directory / "code" / run.code if run.code else self._root
         plan = run.definition.plan
-        described = await asyncio.to_thread(describe_steps, plan, self._plugins, code=run.code, project=str(project))
+        described = await asyncio.to_thread(
+            describe_steps, plan, self._plugins, code=run.code, project=str(project), pins=run.plugins
+        )
         self._incoming.settle(lambda: self._described(run, code_version, described))
 
     def _described(self, run: ActiveRun, code_version: int, described: dict[int, Described]) -> None:
         if code_version == run.code_version:
             run.described = described
+            unanswered, run.unanswered = run.unanswered, []
+            self._feeder.order(run, unanswered)
             self._retry_parked(run)
 
     def read_artifact(self, run: ActiveRun, digest: str) -> None:

@@ -46,8 +46,18 @@ def origins(
             makes = may_have_artifacts(bytes(event.outputs))
             if uses or makes:
                 items = _items(run, instance, read) if makes else {}
-                found[instance] = Origin(items=_encode(items), uses=uses)
+                key = _key(run, instance) if makes and instance[0] in run.definition.restorable else None
+                found[instance] = Origin(items=_encode(items), uses=uses, key=key)
     return found
+
+
+def _key(run: ActiveRun, instance: Instance) -> str | None:
+    """The id that the step declares; it was evaluated before, when the step was looked up."""
+    try:
+        return run.context.artifact_id(instance)
+    except (MesonError, ArtifactNeededError) as error:
+        logger.warning("run %s: the artifact id of %s: %s", run.run_id, instance, error)
+        return None
 
 
 def _items(run: ActiveRun, instance: Instance, read: Callable[[str], bytes | EvaluationError]) -> dict[str, Any]:

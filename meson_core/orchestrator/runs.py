@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
 
-    from meson_core.commands import Launch
+    from meson_core.commands import Command, Launch
     from meson_core.engine import RunMachine
     from meson_core.orchestrator.launching import Described
     from meson_core.resources import Request
@@ -51,6 +51,10 @@ class Definition:
                 self.requests[node.id] = equal.setdefault(request, request)
         #: Equal for all attempts of one step of this version: they take about the same time.
         self.step_keys = {node: (digest, node) for node in self.requests}
+        #: Steps whose results are kept to be recognised.
+        self.restorable = frozenset(
+            node.id for node in plan.nodes if isinstance(node.spec, Step) and node.spec.restorable
+        )
         self.priorities = {node.id: node.spec.priority for node in plan.nodes if isinstance(node.spec, Step)}
 
 
@@ -116,6 +120,10 @@ class ActiveRun:
         self.code_version = 0
         #: Launches that wait for templates, or for an artifact.
         self.parked: list[Launch] = []
+        #: Questions after results that wait for templates.
+        self.unanswered: list[Command] = []
+        #: Keys of the results that are being made, by instance; those since before a restart are only in the store.
+        self.keys: dict[Instance, str] = {}
         #: Artifacts that are being read, with what waits for them.
         self.reading: set[str] = set()
         self.asked: list[Any] = []

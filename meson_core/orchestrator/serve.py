@@ -23,6 +23,7 @@ from meson_core.orchestrator.clock import SystemClock
 from meson_core.orchestrator.feeding import Feeder
 from meson_core.orchestrator.inbox import InboxWatch
 from meson_core.orchestrator.incoming import Incoming
+from meson_core.orchestrator.lookups import Lookups
 from meson_core.orchestrator.loop import Loop
 from meson_core.orchestrator.orders import Orders
 from meson_core.orchestrator.placing import Placer
@@ -207,6 +208,15 @@ class Orchestrator:
             incoming=self._incoming,
             tasks=self._tasks,
         )
+        self._lookups = Lookups(
+            store=self._store,
+            artifacts=artifacts,
+            runs=runs,
+            feeder=self._feeder,
+            incoming=self._incoming,
+            clock=clock,
+            tasks=self._tasks,
+        )
         self._samples = Samples(clock, runs, self._placer.waits, self._writer.submit_rest)
         self._loop = Loop(
             epoch=epoch,
@@ -215,6 +225,7 @@ class Orchestrator:
             runs=runs,
             feeder=self._feeder,
             orders=self._orders,
+            lookups=self._lookups,
             placer=self._placer,
             timers=self._timers,
             samples=self._samples,

@@ -20,13 +20,14 @@ from meson_core.spec.states import RunState, State
 from meson_core.store.records import WishReceipt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from meson_core.orchestrator.clock import Clock
     from meson_core.orchestrator.feeding import Feeder
     from meson_core.orchestrator.orders import Orders
     from meson_core.orchestrator.placing import Placer
     from meson_core.orchestrator.recovery import Library
+    from meson_core.orchestrator.runs import Definition
     from meson_core.store import wishes
     from meson_core.store.store import Store
     from meson_core.store.wishes import Wish
@@ -121,6 +122,7 @@ class Wishes:
         if wish.run_id in self._runs or self._store.run(wish.run_id) is not None:
             raise ConflictError(f"there is a run {wish.run_id!r} already")
         definition = self._library.definition(body.workflow)
+        self._check_fresh(wish.run_id, definition, body.fresh)
         workflow = definition.plan.workflow
         params = bind_parameters(workflow.params, body.params, workflow=workflow.name)
         run = ActiveRun(
@@ -145,6 +147,7 @@ class Wishes:
             self._plugins,
             self._window,
             owner=run.owner,
+            fresh=body.fresh,
         )
         self._feeder.feed(run, created)
         logger.info("run %s of %s begins, wished for by %s", run.run_id, workflow.name, run.owner)
@@ -196,6 +199,7 @@ class Wishes:
             raise _LaterError
         run = load_run(self._store, self._library, wish.run_id)
         self._check_selection(run, body.selection)
+        self._check_fresh(run.run_id, run.definition, body.fresh)
         if body.selection.failed and not self._has_failed(run) and not body.selection.nodes + body.selection.instances:
             raise ConflictError(f"nothing of run {run.run_id} has failed or was cancelled")
         self._runs[run.run_id] = run
@@ -206,7 +210,7 @@ class Wishes:
             self._feeder.feed(run, ev.CodeChanged(now, body.code, wish.by))
         self._orders.describe(run)
         generation = run.machine.generation + 1
-        self._feeder.feed(run, ev.RunReopened(now, body.selection, generation, wish.by))
+        self._feeder.feed(run, ev.RunReopened(now, body.selection, generation, wish.by, body.fresh))
         if run.machine.run_state.ended:
             del self._runs[run.run_id]
             raise ConflictError(f"the selection holds nothing of run {run.run_id} that could be done again")
@@ -249,6 +253,11 @@ class Wishes:
     def _check_node(self, run: ActiveRun, node: int) -> None:
         if not 0 <= node < len(run.definition.plan.nodes):
             raise NotFoundError(f"run {run.run_id} has no node {node}")
+
+    def _check_fresh(self, run_id: str, definition: Definition, nodes: Iterable[int]) -> None:
+        for node in nodes:
+            if not 0 <= node < len(definition.plan.nodes):
+                raise NotFoundError(f"run {run_id} has no node {node}")
 
     def _check_instance(self, run: ActiveRun, instance: tuple[int, ...]) -> None:
         self._check_node(run, instance[0] if instance else -1)

@@ -31,12 +31,15 @@ from meson_core.events import (
     JobRemembered,
     LinkShown,
     OutcomeSettled,
+    ResultFound,
+    ResultMissing,
     RunReopened,
     ValueEmitted,
 )
 from meson_core.spec.states import ENDED, Cause, State
 from meson_core.store.artifacts import artifact_rows, may_have_artifacts, use_rows
 from meson_core.store.instance_key import after_items, pack
+from meson_core.store.results import lookup_row, result_row
 from meson_core.store.schema import NOTABLE
 
 if TYPE_CHECKING:
@@ -77,13 +80,16 @@ class Projection:
         "code",
         "dropped",
         "emitted",
+        "forgotten",
         "generation",
         "instances",
         "jobs",
         "left",
         "links",
+        "lookups",
         "nodes",
         "notable",
+        "results",
         "run",
         "uses",
     )
@@ -100,12 +106,16 @@ class Projection:
         self.notable: list[Row] = []
         #: Ranges of instances whose rows go, before those above come.
         self.dropped: list[Row] = []
+        #: The same ranges, where results are kept.
+        self.forgotten: list[Row] = []
         self.attempts: list[Row] = []
         self.jobs: list[Row] = []
         self.links: list[Row] = []
         self.emitted: list[Row] = []
         self.artifacts: list[Row] = []
         self.uses: list[Row] = []
+        self.lookups: list[Row] = []
+        self.results: list[Row] = []
 
 
 def project(commit: RunCommit, run: int, outline: Callable[[], Outline]) -> Projection:
@@ -125,6 +135,8 @@ def project(commit: RunCommit, run: int, outline: Callable[[], Outline]) -> Proj
         known = outline()
         outcome.drop_inside(commit.changes, known)
         rows.dropped = _dropped(run, outcome.resets, known)
+        if commit.restorable:
+            rows.forgotten = rows.dropped
     tallies = {node: _Tally() for node in commit.counts}
     for instance, change in outcome.last.items():
         tally = tallies.get(instance[0])
@@ -132,7 +144,9 @@ def project(commit: RunCommit, run: int, outline: Callable[[], Outline]) -> Proj
             tally = tallies[instance[0]] = _Tally()
         row = _instance(run, change, facts, tally, frame_at, outcome)
         rows.instances.append(row)
-        if row[_OUTPUTS] is not None:
+        if row[_OUTPUTS] is not None and change.after is State.succeeded:
+            if instance[0] in commit.restorable:
+                _keep(rows, instance, change.attempt, facts, outline)
             _catalogue(rows, row, commit, instance, outline)
         if _NOTABLE[change.after]:
             rows.notable.append(row[:4])
@@ -238,6 +252,13 @@ def _catalogue(
     rows.uses.extend(use_rows(key, origin))
 
 
+def _keep(rows: Projection, instance: Instance, attempt: int, facts: _Facts, outline: Callable[[], Outline]) -> None:
+    """What an attempt made is kept to be found; what a person settled is not."""
+    done = facts.successes.get(instance)
+    if done is not None and done.attempt == attempt:
+        rows.results.append(result_row(rows.run, done, outline().entries[instance[0]].name))
+
+
 def _instance(run: int, change: Change, facts: _Facts, tally: _Tally, frame_at: float, outcome: _Outcome) -> Row:
     instance, state, attempt = change.instance, change.after, change.attempt
     machine = started_at = ended_at = outputs = failure = None
@@ -260,6 +281,11 @@ def _instance(run: int, change: Change, facts: _Facts, tally: _Tally, frame_at: 
                     outputs = bytes(done.outputs)
                 else:
                     outputs = _settled_outputs(facts, instance)
+            elif state is State.skipped:
+                found = facts.restored.get(instance)
+                if found is not None and attempt == found.attempt:
+                    outputs = bytes(found.outputs)
+                    facts.rows.lookups.append(lookup_row(run, found))
             elif attempt:
                 end = facts.failures.get(instance)
                 if end is not None and attempt == end.attempt:
@@ -339,7 +365,7 @@ class _Facts:
         rows: takes what is a row by itself.
     """
 
-    __slots__ = ("began", "evaluations", "failures", "killed", "placed", "rows", "settled", "successes")
+    __slots__ = ("began", "evaluations", "failures", "killed", "placed", "restored", "rows", "settled", "successes")
 
     def __init__(self, rows: Projection) -> None:
         self.rows = rows
@@ -353,6 +379,7 @@ class _Facts:
         self.settled: dict[Instance, OutcomeSettled] = {}
         self.evaluations: dict[Instance, EvaluationFailed] = {}
         self.killed: list[AttemptKilled] = []
+        self.restored: dict[Instance, ResultFound] = {}
 
     def gather(self, events: Sequence[AnyEvent]) -> None:
         placed = self.placed
@@ -421,6 +448,12 @@ class _Facts:
     def not_evaluated(self, event: EvaluationFailed) -> None:
         self.evaluations[event.instance] = event
 
+    def was_found(self, event: ResultFound) -> None:
+        self.restored[event.instance] = event
+
+    def was_missing(self, event: ResultMissing) -> None:
+        self.rows.lookups.append(lookup_row(self.rows.run, event))
+
     def remembered(self, event: JobRemembered) -> None:
         self.rows.jobs.append((*self._key(event), event.external_id))
 
@@ -448,6 +481,8 @@ _GATHER: dict[type, Any] = {
     AttemptKilled: _Facts.was_killed,
     EvaluationFailed: _Facts.not_evaluated,
     OutcomeSettled: _Facts.was_settled,
+    ResultFound: _Facts.was_found,
+    ResultMissing: _Facts.was_missing,
     JobRemembered: _Facts.remembered,
     LinkShown: _Facts.linked,
     ValueEmitted: _Facts.emitted,

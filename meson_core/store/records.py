@@ -45,6 +45,7 @@ class RunCommit(msgspec.Struct, frozen=True, gc=False):
         state: the run's state after it.
         snapshot: the engine's snapshot after it, when one is due.
         results: JSON object of the workflow's outputs, in the frame in which the run succeeds.
+        restorable: nodes of steps whose results are kept to be recognised.
         origins: of the instances that succeed in this frame and have artifacts among their inputs or outputs.
     """
 
@@ -57,6 +58,7 @@ class RunCommit(msgspec.Struct, frozen=True, gc=False):
     snapshot: bytes | None = None
     results: bytes | None = None
     origins: dict[Instance, Origin] = {}
+    restorable: frozenset[int] = frozenset()
 
 
 class WishReceipt(msgspec.Struct, frozen=True, gc=False):
@@ -169,11 +171,51 @@ class AttemptRow(msgspec.Struct, frozen=True):
 
 
 class OutputRow(NamedTuple):
-    """What an instance has put out; None for one that has not, or no longer, succeeded, and for one that was skipped."""
+    """What an instance has put out; None for one that has not, or no longer, succeeded, and for one that a person skipped."""
 
     indexes: tuple[int, ...]
     state: State
     outputs: msgspec.Raw | None
+
+
+class ResultRow(msgspec.Struct, frozen=True):
+    """A result that may be found instead of being made again.
+
+    Args:
+        key: under which.
+        run_id: the run that made it.
+        instance: which of its instances did.
+        attempt: in which attempt.
+        at: when.
+        outputs: JSON object.
+        facts: what went into the key.
+    """
+
+    key: str
+    run_id: str
+    instance: Instance
+    attempt: int
+    at: float
+    outputs: bytes
+    facts: dict[str, Any]
+
+
+class LookupRow(msgspec.Struct, frozen=True):
+    """What came of looking for a result before an instance was queued.
+
+    Args:
+        source: the run whose result was taken; None when there was none.
+        why: there was none.
+        facts: what went into the key.
+    """
+
+    instance: Instance
+    attempt: int
+    at: float
+    key: str
+    source: str | None
+    why: str
+    facts: dict[str, Any]
 
 
 class LinkRow(msgspec.Struct, frozen=True):

@@ -291,6 +291,42 @@ uses = Table(
 )
 Index("uses_of_digest", uses.c.digest)
 
+# --- results that are there already -----------------------------------------------------------------------------------
+
+#: The last answer to the question whether a result of an instance is there: of which run it was (`source`), or why there
+#: is none; the key under which it was looked for, and what went into that (JSON).
+lookups = Table(
+    "lookups",
+    metadata,
+    Column("run", Integer, primary_key=True, autoincrement=False),
+    Column("node", Integer, primary_key=True, autoincrement=False),
+    Column("indexes", LargeBinary, primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("key", String, nullable=False),
+    Column("source", String),
+    Column("why", String, nullable=False),
+    Column("facts", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: The newest result under each key. Its outputs are kept apart from the instance that made them, which may be done again.
+results = Table(
+    "results",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("run", Integer, nullable=False),
+    Column("node", Integer, nullable=False),
+    Column("indexes", LargeBinary, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("workflow", String, nullable=False),
+    Column("step", String, nullable=False),
+    Column("outputs", LargeBinary, nullable=False),
+    Column("facts", LargeBinary, nullable=False),
+)
+Index("results_of_step", results.c.workflow, results.c.step, results.c.at)
+
 # --- samples: the latest only, never part of the log ----------------------------------------------------------------
 
 samples = Table(

@@ -197,6 +197,39 @@ class Statements:
         return self._compile(insert(schema.uses).values({name: bindparam(name) for name in names}), *names)
 
     @cached_property
+    def put_lookup(self) -> str:
+        """run, node, indexes, attempt, at, key, source or None, why, facts"""
+        names = ("attempt", "at", "key", "source", "why", "facts")
+        return self._upsert(schema.lookups, _INSTANCE_KEY, lambda new: {name: new[name] for name in names})
+
+    @cached_property
+    def drop_lookups(self) -> str:
+        """run, node, first indexes, indexes behind the last"""
+        return self._drop_range(schema.lookups)
+
+    @cached_property
+    def put_result(self) -> str:
+        """attempt, at, step, outputs; run, node, indexes: under the key of its lookup, if that left one"""
+        asked, runs = schema.lookups.c, schema.runs.c
+        names = ("key", "run", "node", "indexes", "attempt", "at", "workflow", "step", "outputs", "facts")
+        told: dict[str, ColumnElement[Any]] = {
+            name: bindparam(f"p_{name}") for name in ("attempt", "at", "step", "outputs")
+        }
+        told["workflow"] = runs.workflow
+        source = select(*(told[name] if name in told else asked[name] for name in names)).where(
+            runs.number == asked.run,
+            *(asked[name] == bindparam(f"p_{name}") for name in _INSTANCE_KEY),
+            asked.source.is_(None),
+            asked.key != literal_column("''"),
+        )
+        insertion = self._dialect.insert(schema.results).from_select(names, source)
+        changes = {name: insertion.excluded[name] for name in names[1:]}
+        statement = insertion.on_conflict_do_update(index_elements=["key"], set_=changes)
+        return self._compile(
+            statement, "p_attempt", "p_at", "p_step", "p_outputs", *(f"p_{name}" for name in _INSTANCE_KEY)
+        )
+
+    @cached_property
     def put_snapshot(self) -> str:
         """run, seq, body"""
         return self._upsert(schema.snapshots, ("run",), lambda new: {"seq": new.seq, "body": new.body})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select, update
 
 from meson_core.errors import StoreError
-from meson_core.store import catalogue, inbox, log, queries, retention, schema
+from meson_core.store import catalogue, inbox, log, queries, results, retention, schema
 from meson_core.store.database import Database
 from meson_core.store.dialect import dialect_for
 from meson_core.store.lease import Holder, Lease, this_process
@@ -36,8 +36,10 @@ if TYPE_CHECKING:
         InstanceRow,
         LinkRow,
         LogRow,
+        LookupRow,
         NodeRow,
         OutputRow,
+        ResultRow,
         RunRow,
         SampleRecord,
         UseRow,
@@ -341,6 +343,23 @@ class Store:
         """The external job that the instance remembered in `since_attempt` (the first of its job) or later."""
         with self._reading(run_id) as (connection, number):
             return queries.external_id(connection, number, instance, since_attempt)
+
+    def results(self, keys: Collection[str]) -> dict[str, ResultRow]:
+        """The results under these keys; those that are not there are left out."""
+        with self._database.read() as connection:
+            return results.results(connection, keys)
+
+    def results_of_step(self, workflow: str, step: str, *, before: float, limit: int = 100) -> list[ResultRow]:
+        """The latest results of a step in runs of workflows of this name, made before then."""
+        with self._database.read() as connection:
+            return results.results_of_step(connection, workflow, step, before, limit)
+
+    def lookups(
+        self, run_id: str, nodes: Collection[int], *, prefix: tuple[int, ...] = (), limit: int = 100
+    ) -> list[LookupRow]:
+        """What came of looking for results of these nodes, in the order of node and indexes."""
+        with self._reading(run_id) as (connection, number):
+            return results.lookups(connection, number, nodes, prefix, limit)
 
     # --- projections ------------------------------------------------------------------------------------------------
 

@@ -18,12 +18,14 @@ class Start(msgspec.Struct, frozen=True, omit_defaults=True):
         code: digest of the code bundle, "" when it has none.
         params: all parameters by name, defaults filled in.
         owner: who the run belongs to.
+        fresh: nodes whose steps are not restored from results that are there already.
     """
 
     workflow: str
     code: str
     params: dict[str, Any]
     owner: str = ""
+    fresh: tuple[int, ...] = ()
 
 
 class Plain(msgspec.Struct, frozen=True):
@@ -48,10 +50,12 @@ class Retry(msgspec.Struct, frozen=True, omit_defaults=True):
     Args:
         selection: what to do again.
         code: digest of the code bundle to go on with; None for the one that the run is pinned to.
+        fresh: nodes whose steps are not restored from results that are there already, from now on.
     """
 
     selection: Selection
     code: str | None = None
+    fresh: tuple[int, ...] = ()
 
 
 class Send(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ import pytest
 
 from meson_core import events as ev
 from meson_core.engine import RunMachine
+from meson_core.spec.model import Step
 from meson_core.spec.states import ENDED, State
 from meson_core.store import open_store
 from meson_core.store.records import Commit, RunCommit
@@ -40,8 +41,13 @@ class Known(NamedTuple):
 class Books:
     """Reads a history event by event, as slowly as it likes."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, run_id: str, results: dict[str, tuple[str, Instance, bytes]]) -> None:
         self.world = world
+        self.run_id = run_id
+        #: Key → what was made last under it, in any run.
+        self.results = results
+        #: The answer that an instance got last: the key to keep its result under, None when it was found.
+        self.answers: dict[Instance, str | None] = {}
         self.known: dict[Instance, Known] = {}
         self.failed: dict[tuple[Instance, int], str] = {}
 
@@ -50,6 +56,8 @@ class Books:
         for change in decision.changes:
             if change.number == 1 or change.after is State.waiting:
                 self._change(change)
+        if isinstance(event, ev.ResultMissing):
+            self.answers[event.instance] = event.key
         if not mine:
             return
         last = mine[-1]
@@ -58,6 +66,12 @@ class Books:
                 self._update(event.instance, machine=machine)
             case ev.AttemptSucceeded(outputs=outputs) | ev.OutcomeSettled(verdict="succeeded", outputs=outputs):
                 self._update(event.instance, outputs=bytes(outputs))
+                key = self.answers.get(event.instance)
+                if key and isinstance(event, ev.AttemptSucceeded):
+                    self.results[key] = (self.run_id, event.instance, bytes(outputs))
+            case ev.ResultFound(outputs=outputs):
+                self._update(event.instance, outputs=bytes(outputs))
+                self.answers[event.instance] = None
             case ev.AttemptFailed(attempt=attempt, failure=failure):
                 self._failure(event.instance, attempt, failure.message, last)
             case ev.AttemptFenced(attempt=attempt, reason=reason):
@@ -83,6 +97,9 @@ class Books:
             for other in list(self.known):
                 if other[0] in nodes and other[1 : len(instance)] in alike:
                     del self.known[other]
+            for other in list(self.answers):
+                if other[0] in nodes and other[1 : len(instance)] in alike:
+                    del self.answers[other]
             return
         before = self.known.get(instance)
         attempt = change.attempt or (before.attempt if before else 0)
@@ -117,14 +134,25 @@ class Distinct(World):
     def tell(self, event: ev.AnyEvent) -> Decision:
         if isinstance(event, ev.AttemptSucceeded) and not any(event is told for told in self.log):
             event = msgspec.structs.replace(event, outputs=msgspec.Raw(b'{"at":%d}' % int(self.now)))
+        if isinstance(event, ev.ResultMissing) and not any(event is told for told in self.log):
+            # Some results are equal, and some have no key.
+            event = msgspec.structs.replace(event, key=("", "one", "two", "three", "four")[int(self.now) % 5])
         return super().tell(event)
 
 
-def history(store: Store, lease: Lease, run_id: str, rng: random.Random, steps: int) -> None:
+def history(
+    store: Store,
+    lease: Lease,
+    run_id: str,
+    rng: random.Random,
+    steps: int,
+    results: dict[str, tuple[str, Instance, bytes]],
+) -> None:
     plan = random_plan(rng)
     version = put(store, plan.workflow)
     world = Distinct(plan)
-    books = Books(world)
+    books = Books(world, run_id, results)
+    restorable = frozenset(node.id for node in plan.nodes if isinstance(node.spec, Step) and node.spec.restorable)
     # The world has told the machine of its creation already; the log begins with it under the run's own id.
     events: list[ev.AnyEvent] = [ev.RunCreated(100.0, run_id, version, "", msgspec.Raw(b"{}"), {}, 2)]
     changes = list(type(world.machine)(plan).handle(events[0]).changes)
@@ -147,7 +175,7 @@ def history(store: Store, lease: Lease, run_id: str, rng: random.Random, steps: 
         now = {node.id: world.machine.counts(node.id) for node in plan.nodes}
         counts = {node: each for node, each in now.items() if each != told.get(node)}
         told.update(counts)
-        frame = RunCommit(run_id, seq, events, changes, counts, world.machine.run_state)
+        frame = RunCommit(run_id, seq, events, changes, counts, world.machine.run_state, restorable=restorable)
         store.commit(Commit(lease.epoch, [frame]))
         seq += len(events)
         events, changes = [], []
@@ -187,6 +215,11 @@ def compare(store: Store, run_id: str, world: World, books: Books) -> None:
     failed = {(each.instance, each.attempt): each.failure.message for each in store.attempts(run_id, limit=100_000)}
     assert books.failed == failed
 
+    made = store.results({"one", "two", "three", "four"})
+    assert {key: (each.run_id, each.instance, each.outputs) for key, each in made.items()} == books.results
+    answers = store.lookups(run_id, range(len(world.plan.nodes)), limit=100_000)
+    assert {each.instance: None if each.source else each.key for each in answers} == books.answers
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
@@ -195,5 +228,6 @@ def test_projections_say_what_the_engine_says(tmp_path: Path, seed: int) -> None
     rng = random.Random(seed)
     with open_store(tmp_path) as store:
         lease = store.acquire("local", "a test")
+        results: dict[str, tuple[str, Instance, bytes]] = {}
         for number in range(4):
-            history(store, lease, f"run{number}", rng, steps=25)
+            history(store, lease, f"run{number}", rng, 25, results)
