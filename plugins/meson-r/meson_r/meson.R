@@ -204,13 +204,24 @@ local({
     elements(bare(x), name, at)
   }
 
+  # A table as CSV in UTF-8: R writes text that it takes for the locale's own as it is.
+  write_table <- function(x, path, at) {
+    nested <- vapply(x, is.list, TRUE)
+    if (any(nested)) refuse(at, ": the column ", names(x)[nested][1], " is a list, and a table has room for values only")
+    as_bytes <- function(text) `Encoding<-`(enc2utf8(text), "unknown")
+    text <- vapply(x, function(column) is.character(column) || is.factor(column), TRUE)
+    x[text] <- lapply(x[text], function(column) as_bytes(as.character(column)))
+    names(x) <- as_bytes(names(x))
+    utils::write.csv(x, path, row.names = FALSE, na = "")
+  }
+
   # An artifact is the path of a file or folder; a data frame is written to a file, as CSV.
   file_of <- function(x, at) {
     if (is.data.frame(x)) {
       folder <- tempfile("table-", tmpdir = file.path(work, "meson"))
-      dir.create(folder)
+      dir.create(folder, recursive = TRUE)
       path <- file.path(folder, paste0(gsub("[^A-Za-z0-9._-]", "_", at), ".csv"))
-      utils::write.csv(x, path, row.names = FALSE, na = "", fileEncoding = "UTF-8")
+      write_table(x, path, at)
       return(path)
     }
     if (!is.character(x) || length(x) != 1 || is.na(x)) {
@@ -279,11 +290,7 @@ local({
     type <- if (length(types)) types[[known("output", name, declared)]] else "any"
     outputs[[name]] <<- json(value, type, name)
     path <- variable("MESON_OUTPUTS")
-    if (is.null(path)) {
-      cat(name, "=", outputs[[name]], "\n")
-    } else {
-      cat(json_object(names(outputs), unlist(outputs)), file = path)
-    }
+    if (is.null(path)) cat(name, "=", outputs[[name]], "\n") else write(json_object(names(outputs), unlist(outputs)), path, "wb")
     invisible(value)
   }
 
@@ -298,10 +305,17 @@ local({
     output(name, path)
   }
 
+  # As bytes: cat() writes what the locale has no letters for as <U+00F6>.
+  write <- function(text, path, mode) {
+    file <- file(path, mode)
+    on.exit(close(file))
+    writeBin(charToRaw(enc2utf8(text)), file)
+  }
+
   report <- function(...) {
     line <- json_object(names(c(...)), c(...))
     path <- variable("MESON_PROGRESS")
-    if (is.null(path)) cat(line, "\n") else cat(line, "\n", file = path, append = TRUE, sep = "")
+    if (is.null(path)) cat(line, "\n") else write(paste0(line, "\n"), path, "ab")
     invisible(NULL)
   }
 

@@ -41,10 +41,15 @@ class Ran(NamedTuple):
 
 
 def run(
-    folder: Path, script: str, *, inputs: Mapping[str, Any] | None = None, outputs: Mapping[str, str] | None = None
+    folder: Path,
+    script: str,
+    *,
+    inputs: Mapping[str, Any] | None = None,
+    outputs: Mapping[str, str] | None = None,
+    **options: Any,
 ) -> Ran:
     """Run the program of a step, as an executor would."""
-    program = R().work(ROptions(script=script))
+    program = R().work(ROptions(script=script, **options))
     work = folder / "work"
     for name, text in program.files.items():
         (work / name).parent.mkdir(parents=True, exist_ok=True)
@@ -259,6 +264,7 @@ REFUSED: list[tuple[str, str, str]] = [
     ("array(1, c(2, 2, 2))", "any", "x is an array of 3 dimensions"),
     (r'"\xff"', "str", "text that is not valid UTF-8"),
     ("7", "artifact", "x: expected artifact, which is a path or a data frame, got 7"),
+    ("data.frame(x = I(list(1, 2)))", "artifact", "x: the column x is a list"),
     ('"nowhere.csv"', "artifact", 'x: there is no file or folder "nowhere.csv" in '),
 ]
 
@@ -300,6 +306,22 @@ def test_numbers_come_through_both_ways_to_the_last_bit(tmp_path: Path) -> None:
     ran = run(tmp_path, 'meson$output("x", meson$inputs$x)', inputs={"x": numbers}, outputs={"x": "list[float]"})
 
     assert numbers == ran.outputs["x"]
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_text_is_the_same_in_every_locale(tmp_path: Path, locale: str) -> None:
+    """Where the locale has no such letters, R's own files would have <U+00F6> in their place."""
+    script = """
+        meson$output("x", c("größe", meson$inputs$x))
+        meson$progress("hälf")
+        meson$artifact("table", setNames(data.frame("größe", factor("ü")), c("x", "ö")))
+    """
+
+    ran = run(tmp_path, script, inputs={"x": "Zoë 🚀"}, outputs={"x": "list[str]", "table": "artifact"}, locale=locale)
+
+    assert ["größe", "Zoë 🚀"] == ran.outputs["x"]
+    assert [{"message": "hälf"}] == ran.progress
+    assert '"x","ö"\n"größe","ü"\n' == tmp_path.joinpath(ran.outputs["table"]).read_text(encoding="utf-8")
 
 
 def test_a_data_frame_as_an_artifact_is_a_csv_file(tmp_path: Path) -> None:
