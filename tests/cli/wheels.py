@@ -79,7 +79,7 @@ class Site:
         return subprocess.run(
             [str(self.folder / "bin" / command), *arguments],
             cwd=cwd,
-            env=_environment(COLUMNS="200", NO_COLOR="1"),
+            env=bare_environment(COLUMNS="200", NO_COLOR="1"),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -93,7 +93,7 @@ class Site:
         return subprocess.Popen(
             [str(self.folder / "bin" / command), *arguments],
             cwd=cwd,
-            env=_environment(COLUMNS="200", NO_COLOR="1"),
+            env=bare_environment(COLUMNS="200", NO_COLOR="1"),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -118,7 +118,7 @@ def _fresh() -> Path:
 def _uv(*arguments: str) -> None:
     done = subprocess.run(
         [str(_UV), "--quiet", *arguments],
-        env=_environment(VIRTUAL_ENV=str(Path(sys.executable).parents[1]), UV_SYSTEM_CERTS="1"),
+        env=bare_environment(VIRTUAL_ENV=str(Path(sys.executable).parents[1]), UV_SYSTEM_CERTS="1"),
         capture_output=True,
         text=True,
         timeout=DEADLINE_S,
@@ -127,7 +127,7 @@ def _uv(*arguments: str) -> None:
     assert done.returncode == 0, f"uv {' '.join(arguments)}: {done.stderr}"
 
 
-def _environment(**more: str) -> dict[str, str]:
+def bare_environment(**more: str) -> dict[str, str]:
     """The variables of a command, without what points into our own environment."""
     ours = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTEST_ADDOPTS", "COVERAGE_PROCESS_START")
     kept = {name: value for name, value in os.environ.items() if name not in ours and not name.startswith("MESON_")}
