@@ -89,6 +89,7 @@ class ProgramKindKit(StepKindKit):
     """The checks of a kind that describes programs or calls; a subclass whose name begins with `Test` sets its attributes."""
 
     kind: ClassVar[ProgramKind]
+    """The step kind."""
 
     def test_it_describes_its_work_the_same_every_time(self) -> None:
         """What is described is pinned with the run; describing has no effect."""
@@ -127,6 +128,7 @@ class ServiceKindKit(StepKindKit):
     """The checks of a kind that talks to a service; a subclass whose name begins with `Test` sets its attributes."""
 
     kind: ClassVar[ServiceKind]
+    """The step kind."""
     long_options: ClassVar[Mapping[str, Any] | None] = None
     """Options of a step that goes on until it is stopped; None: there is no such step."""
     inputs: ClassVar[Mapping[str, Any]] = {}

@@ -42,6 +42,7 @@ class ResourceSchedulerKit:
     """The checks; a subclass whose name begins with `Test` sets `definition`."""
 
     definition: ClassVar[SchedulerDefinition]
+    """The resource scheduler."""
     options: ClassVar[Mapping[str, Any]] = {}
     """Options, as in the settings."""
     deadline_s: ClassVar[float] = 30.0
