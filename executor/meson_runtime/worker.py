@@ -45,7 +45,7 @@ from termios import FIONREAD
 from typing import TYPE_CHECKING, Any, Callable
 
 from meson_runtime import streams
-from meson_runtime.artifacts import FileStore, is_artifact, revive
+from meson_runtime.artifacts import Artifact, FileStore, revive
 from meson_runtime.board import Board
 from meson_runtime.context import Cancelled, SecretError, ctx, present
 from meson_runtime.declare import outputs_of
@@ -201,7 +201,8 @@ class Worker:
         """Outputs in which a path that is declared as artifact has become one, as it does for programs."""
         for name, text in declared.items():
             value = found.get(name)
-            if text == "artifact" and isinstance(value, (str, os.PathLike)) and not is_artifact(value):
+            # An artifact can be opened like a path, and is stored already, under the name that it was given.
+            if text == "artifact" and isinstance(value, (str, os.PathLike)) and not isinstance(value, Artifact):
                 try:
                     found[name] = ctx.put(os.fspath(value))
                 except OSError as error:

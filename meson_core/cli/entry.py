@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("serve", "Be the orchestrator of this project, until told to stop."),
     "runs": ("look", "List runs."),
     "show": ("look", "Show a run: its tree, its steps, its failures."),
+    "sweep": ("sweep", "Show the best, the failed and the slowest of a sweep."),
     "logs": ("logs", "Print or follow the logs of a run, all attempts merged."),
     "why": ("look", "Say why a step waits, and what would place it."),
     "artifacts": ("artifacts", "List, fetch and put artifacts; see where they come from; prune."),

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from meson_core.artifacts import ArtifactRecord, ArtifactVersion
     from meson_core.client.pruning import Pruned
-    from meson_core.client.records import Attempt, Lineage, LogLine, RunTree, StepInstance, Why
+    from meson_core.client.records import Attempt, Lineage, LogLine, RunTree, StepInstance, Sweep, Why
     from meson_core.plugins import Plugins
     from meson_core.settings import Settings
     from meson_core.spec.plan import Instance, Plan
@@ -358,6 +358,30 @@ class Client:
             sole: no other project keeps its artifacts in the same place; needed where that is not the project's own.
         """
         return self._artifacts.prune(grace_s=grace_s, older_than_s=older_than_s, dry_run=dry_run, sole=sole)
+
+    def sweep(
+        self, run: str, name: str | None = None, *, by: str | None = None, lowest: bool | None = None, limit: int = 5
+    ) -> Sweep:
+        """A sweep at a glance: the best, the failed and the slowest of its items.
+
+        Args:
+            run: which run.
+            name: of the sweep; None where there is only one.
+            by: the output that says how good an item is; None: what the workflow itself goes by.
+            lowest: whether less is better; None: as the workflow has it.
+            limit: how many of each.
+
+        Raises:
+            NotFoundError: the workflow has no sweep, or none of that name.
+            ConflictError: it has several, and none is named.
+        """
+        from meson_core.client.sweeps import find_sweep, read_sweep  # noqa: PLC0415  needed by one command of many
+
+        row = self.run(run)
+        plan = self._plan_of(row)
+        found = find_sweep(plan, name)
+        node = read_tree(self.store, row, plan).nodes[found.loop.id]
+        return read_sweep(self.store, row, plan, found, node, by=by, lowest=lowest, limit=limit)
 
     # --- what happens -------------------------------------------------------------------------------------------------
 

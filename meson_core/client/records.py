@@ -220,3 +220,57 @@ class Lineage(msgspec.Struct, frozen=True):
     forgotten_at: float | None
     inputs: list[Input]
     uses: list[UseRow]
+
+
+class SweepItem(msgspec.Struct, frozen=True):
+    """One item of a sweep.
+
+    Args:
+        indexes: of the loops around it, and of the item, last.
+        point: loop variables by name; empty where they depend on a loop around the sweep.
+        state: the name of the state that speaks for what stands in it.
+        seconds: from the first start in it to the last end.
+        value: what the sweep goes by, as a number.
+        outputs: of the steps in it, by column.
+        why: what went wrong.
+    """
+
+    indexes: tuple[int, ...]
+    point: dict[str, Any]
+    state: str
+    seconds: float | None
+    value: float | None
+    outputs: dict[str, Any]
+    why: str
+
+
+class Sweep(msgspec.Struct, frozen=True):
+    """A sweep at a glance.
+
+    Args:
+        name: of its loop.
+        variables: of the loop.
+        by: the output that says how good an item is; None when no number is among them.
+        lowest: whether less is better.
+        begun: how many items something is known of.
+        succeeded: how many of these have succeeded.
+        failed: how many have failed, or were cancelled.
+        fraction: 0..1 of the whole.
+        eta_s: seconds to its end; None when that cannot be told.
+        best: the best first.
+        failures: in their order.
+        slowest: the slowest first.
+    """
+
+    name: str
+    variables: tuple[str, ...]
+    by: str | None
+    lowest: bool
+    begun: int
+    succeeded: int
+    failed: int
+    fraction: float | None
+    eta_s: float | None
+    best: tuple[SweepItem, ...]
+    failures: tuple[SweepItem, ...]
+    slowest: tuple[SweepItem, ...]

@@ -95,7 +95,7 @@ def sweep(
     """The header of a sweep, over a grid, at random, or over given points.
 
     Args:
-        grid: variable → its values; every combination is a point, and the last variable changes fastest.
+        grid: variable → its values; every combination is a point.
         random: variable → what its values are drawn from: `draw.log_uniform(1e-4, 1)`.
         points: a list of objects with the same names, or a reference to what will be one: the result of a query.
         n: how many points `random` draws; a whole number or a parameter.
