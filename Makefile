@@ -57,7 +57,8 @@ DATA := $(FLAGSHIP)/data/ml-100k/.verified
 demo: $(INSTALLED) $(DATA) ## run the flagship example with the live view
 	@command -v Rscript >/dev/null || \
 		echo "There is no R here: the regional models are fitted in Python alone. apt install r-base-core r-cran-jsonlite brings the others."
-	@$(BIN)/mesonctl run $(FLAGSHIP)/workflow.py
+	@$(BIN)/python $(FLAGSHIP)/registry.py $(FLAGSHIP)/published -- \
+		$(BIN)/mesonctl run $(FLAGSHIP)/workflow.py -p registry={registry}
 	@$(BIN)/python $(FLAGSHIP)/results.py
 
 $(DATA): $(FLAGSHIP)/fetch_data.py | $(INSTALLED)

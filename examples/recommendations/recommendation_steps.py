@@ -15,9 +15,9 @@ from meson_runtime import Artifact, ctx, step
 from recommender.cleansing import Film, cleanse, split
 from recommender.evaluation import baseline_rmse, disagreement, folds, halves, rmse
 from recommender.factorisation import MAX_STARS, MIN_STARS, Model, fit
-from recommender.publishing import Card, card_of, latest, publish
+from recommender.publishing import Description, card_of, latest
 from recommender.ratings import Ratings
-from recommender.recommending import samples
+from recommender.recommending import Recommendation, samples
 from recommender.selection import Recommender, best_family, refit, select
 
 if TYPE_CHECKING:
@@ -70,6 +70,13 @@ class Incumbent(TypedDict):
 
     version: int
     rmse: float
+
+
+class Described(TypedDict):
+    """What the registry is told of a recommender."""
+
+    card: Description
+    recommendations: list[Recommendation]
 
 
 class Published(TypedDict):
@@ -188,22 +195,18 @@ def judge_published(holdout: Artifact, shop: str) -> Incumbent:
 
 
 @step
-def publish_model(
-    recommender: Artifact, training: Artifact, films: Artifact, verdict: Verdict, version: int, shop: str
-) -> Published:
-    """Publish the recommender as the next version, with a taste of its recommendations."""
+def describe(recommender: Artifact, training: Artifact, films: Artifact, verdict: Verdict) -> Described:
+    """Say what the recommender is worth, with a taste of its recommendations."""
     chosen = Recommender.load(recommender.path)
     titles = {int(film_id): Film(*film) for film_id, film in json.loads(films.path.read_text(encoding="utf-8")).items()}
-    card = Card(
-        version=version,
+    card = Description(
         alpha=verdict["alpha"],
         rmse=verdict["rmse"],
         baseline_rmse=verdict["baseline_rmse"],
         disagreement=verdict["disagreement"],
         regions_with_own_model=[str(region) for region in chosen.weights],
     )
-    folder = publish(Path(shop), recommender.path, samples(chosen, Ratings.load(training.path), titles), card)
-    return {"version": card["version"], "folder": str(folder)}
+    return {"card": card, "recommendations": samples(chosen, Ratings.load(training.path), titles)}
 
 
 @step

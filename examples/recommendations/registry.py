@@ -1,13 +1,14 @@
 """Owns a small model registry over HTTP: `registry.py FOLDER -- COMMAND …` runs a command beside it and ends with it.
 
-    PUT  /blobs/<digest>      the bytes of a model, by their sha256: 201, or 200 when they are there already
+    PUT  /blobs/sha256:<hex>  the bytes of a model, by their digest: 201, or 200 when they are there already
     POST /models              {"name", "model": digest, "card", "recommendations"} with an Idempotency-Key: 202, and a
                               Location to ask; the same key is the same job, however often it comes
     GET  /jobs/<id>           {"state": "publishing" | "published" | "failed", "version", "folder", "error"}
     GET  /models/latest       the card of the version in force, or 404
 
-It listens on a free port of the loopback interface alone; `{registry}` in the command's arguments stands for its address.
-The folder is the one that `recommender.publishing` knows; a registry that is started again knows what it was asked before.
+It listens on the loopback interface alone; `{registry}` in the command's arguments stands for its address.
+The folder is the one that `recommender.publishing` knows. A registry that is started again knows what it was asked before,
+and has the address that it had, if nobody else has taken it: a run that goes on asks there.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from recommender.publishing import card_of, latest, publish
 
@@ -137,8 +139,13 @@ class Registry(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
         self.shelf = Shelf(folder)
+        port = folder / "port"
+        try:
+            super().__init__(("127.0.0.1", int(port.read_text()) if port.exists() else 0), _Handler)
+        except OSError:
+            super().__init__(("127.0.0.1", 0), _Handler)
+        port.write_text(f"{self.server_address[1]}\n")
 
     @property
     def url(self) -> str:
@@ -174,7 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
         raise RefusedError(HTTPStatus.NOT_FOUND, f"there is nothing at {self.path}")
 
     def _put(self) -> tuple[HTTPStatus, Any, dict[str, str]]:
-        digest = self.path.removeprefix("/blobs/")
+        digest = unquote(self.path).removeprefix("/blobs/").removeprefix("sha256:")
         if not _DIGEST.fullmatch(digest):
             raise RefusedError(HTTPStatus.NOT_FOUND, f"there is nothing at {self.path}")
         fresh = self.server.shelf.keep(digest, self.rfile.read, self._size())

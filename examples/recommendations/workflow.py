@@ -1,4 +1,4 @@
-"""The workflow of the example: `mesonctl run workflow.py`, or `mesonctl run workflow.py -p alpha=1`."""
+"""The workflow of the example: `python registry.py published -- mesonctl run workflow.py -p registry={registry}`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 from meson_core import Artifact, choose, end, for_each, kind, param, repeat, start, when, workflow
 from recommendation_steps import (
+    describe,
     judge_published,
     keep_published,
-    publish_model,
     select_model,
     train_global,
     train_region,
@@ -22,7 +22,8 @@ from recommendation_steps import (
 # Folders of this machine, not of the code bundle that the steps run from.
 HERE = Path(__file__).parent.resolve()
 source = param("source", str, default=str(HERE / "data" / "ml-100k"), doc="Folder of MovieLens-100k.")
-shop = param("shop", str, default=str(HERE / "published"), doc="Folder of the published recommenders.")
+shop = param("shop", str, default=str(HERE / "published"), doc="Folder that the registry publishes into.")
+registry = param("registry", str, doc="Address of the model registry; registry.py starts one.")
 
 min_age = param("min_age", int, default=13, ge=0, doc="Of the users in the cohort, in years.")
 min_ratings = param("min_ratings", int, default=20, ge=5, doc="Of a user in the cohort.")
@@ -89,13 +90,31 @@ until_stable = repeat(
 )
 
 incumbent = judge_published(holdout=holdout, shop=shop)
-publish = publish_model(
+described = describe(
     recommender=selected.output["recommender"],
     training=training,
     films=data.output["films"],
     verdict={fact: verdict.output[fact] for fact in verdict.output},
-    version=incumbent.output["version"] + 1,
-    shop=shop,
+)
+upload = kind("http", name="upload_model", method="PUT", url="${registry}/blobs/${model.$artifact}", file="model")(
+    registry=registry, model=selected.output["recommender"]
+)
+# Publishing takes a while: the registry accepts the order under the step's job key, and is asked until it is done.
+publish = kind(
+    "http",
+    name="publish_model",
+    method="POST",
+    url="${registry}/models",
+    json={"model": "${model.$artifact}", "card": "${card}", "recommendations": "${recommendations}"},
+    deduplicates=True,
+    poll={"state": "$.state", "succeeded": ["published"], "message": "$.error", "interval_s": 0.1},
+    returns={"version": "$.version", "folder": "$.folder"},
+    outputs={"version": int, "folder": str},
+)(
+    registry=registry,
+    model=selected.output["recommender"],
+    card=described.output["card"],
+    recommendations=described.output["recommendations"],
 )
 keep = keep_published(version=incumbent.output["version"], shop=shop)
 
@@ -104,7 +123,10 @@ recommendations = workflow(
     start
     >> until_stable
     >> incumbent
-    >> choose(when(verdict.output["rmse"] < incumbent.output["rmse"], publish), otherwise=keep)
+    >> choose(
+        when(verdict.output["rmse"] < incumbent.output["rmse"], described >> upload >> publish),
+        otherwise=keep,
+    )
     >> end,
     outputs={
         "rmse": verdict.output["rmse"],

@@ -61,7 +61,7 @@ def test_a_model_is_published_once_for_each_key(url: str, tmp_path: Path) -> Non
     """A second attempt that does not know of the first one must not make another version."""
     assert ask("GET", f"{url}/models/latest")[0] == 404
     assert ask("PUT", f"{url}/blobs/{DIGEST}", MODEL)[0] == 201
-    assert ask("PUT", f"{url}/blobs/{DIGEST}", MODEL)[0] == 200
+    assert ask("PUT", f"{url}/blobs/sha256%3A{DIGEST}", MODEL)[0] == 200
 
     first = published(url, "key-1")
     assert published(url, "key-1") == first
@@ -74,15 +74,17 @@ def test_a_model_is_published_once_for_each_key(url: str, tmp_path: Path) -> Non
 
 def test_a_registry_that_is_started_again_knows_its_jobs(tmp_path: Path) -> None:
     """The answer to a request may get lost together with the process that gave it."""
-    outcomes = []
+    outcomes, addresses = [], set()
     for _ in range(2):
         with Registry(tmp_path) as registry:
+            addresses.add(registry.url)
             threading.Thread(target=registry.serve_forever, kwargs={"poll_interval": 0.01}).start()
             ask("PUT", f"{registry.url}/blobs/{DIGEST}", MODEL)
             outcomes.append(published(registry.url, "key"))
             registry.shutdown()
 
     assert outcomes[0] == outcomes[1]
+    assert 1 == len(addresses)
 
 
 @pytest.mark.parametrize(

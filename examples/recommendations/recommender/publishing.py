@@ -14,15 +14,20 @@ if TYPE_CHECKING:
 LATEST = "latest.json"
 
 
-class Card(TypedDict):
-    """What is said of a published recommender."""
+class Description(TypedDict):
+    """What is said of a recommender."""
 
-    version: int
     alpha: float
     rmse: float
     baseline_rmse: float
     disagreement: float
     regions_with_own_model: list[str]
+
+
+class Card(Description):
+    """What is said of a published one."""
+
+    version: int
 
 
 def latest(folder: Path) -> Path | None:
