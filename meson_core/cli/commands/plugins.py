@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,12 +55,9 @@ def new(project: Project, name: str, kind: str, into: Path | None) -> None:
     for path in files:
         click.echo(f"  {path}")
     click.echo("\nnext:")
-    for line in (
-        f"cd {folder}",
-        "python3 -m venv .venv",
-        ".venv/bin/pip install -e '.[test]'",
-        ".venv/bin/pytest",
-    ):
+    environment = "" if sys.prefix != sys.base_prefix else ".venv/bin/"
+    make = [] if not environment else ["python3 -m venv .venv"]
+    for line in (f"cd {folder}", *make, f"{environment}pip install -e '.[test]'", f"{environment}pytest"):
         click.echo(f"  {line}")
 
 
