@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import ssl
 import time
 from contextvars import ContextVar
@@ -374,5 +375,15 @@ def _encoded(fields: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
     return [(name.encode("ascii"), value.encode()) for name, value in fields]
 
 
-def _line(error: Exception) -> str:
+def _line(error: BaseException) -> str:
+    """The error in a line; of a chain, what the operating system said: it is what a person can do something about."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno and not isinstance(cause, ssl.SSLError):
+            # asyncio puts words of its own in the place of "Connection refused"; a resolver has numbers of its own.
+            return os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)
+        if isinstance(cause, BaseExceptionGroup):
+            cause = cause.exceptions[0]
+        else:
+            cause = cause.__cause__ or cause.__context__
     return " ".join(str(error).split()) or type(error).__name__

@@ -6,7 +6,8 @@
     GET  /jobs/N/result           {"score": …}
     DELETE /jobs/N                cancels it
     ANY  /echo…                   {"method", "path", "query", "headers", "body"}
-    ANY  /status/N                answers with that status
+    ANY  /status/N                answers with that status;  /repeats/N: and with all that it was told
+    ANY  /stalled                 answers when the test releases it
     GET  /bytes/N                 so many bytes
     GET  /packed/N                the same, packed by gzip
     ANY  /moved/N?to=URL          a redirect;  /turns: one to itself
@@ -72,11 +73,13 @@ class HttpService:
         deduplicates: it starts no second job under a key that it has seen.
         questions: after so many questions a job has succeeded; None: never by itself.
         elsewhere: where it says that its jobs are, if not here.
+        repeats: it repeats all that it was told, in errors and in the addresses of jobs.
     """
 
     deduplicates: bool = True
     questions: int | None = 2
     elsewhere: str = ""
+    repeats: bool = False
     base: str = ""
     jobs: dict[str, Job] = field(default_factory=dict)
     submissions: list[str] = field(default_factory=list)
@@ -209,6 +212,11 @@ class Handler(BaseHTTPRequestHandler):
             return self._jobs(asked, rest)
         if first == "status":
             return lambda: self.answer(int(rest[0]), {"message": f"it is {rest[0]}"})
+        if first == "repeats":
+            told = {"message": f"{self.path} {dict(self.headers)} {asked.body!r}"}
+            return lambda: self.answer(int(rest[0]), told)
+        if first == "stalled":
+            self.stalls = True
         if first == "bytes":
             return lambda: self.send(200, b"x" * int(rest[0]), "application/octet-stream")
         if first == "packed":
@@ -239,6 +247,8 @@ class Handler(BaseHTTPRequestHandler):
             if job is None:
                 job = service.jobs.setdefault(str(len(service.jobs) + 1), Job(str(len(service.jobs) + 1), key))
             place = f"{service.elsewhere}/jobs/{job.id}"
+            if service.repeats and "?" in self.path:
+                place += f"?{self.path.partition('?')[2]}"
             return lambda: self.answer(202, {"id": job.id, "url": place}, Location=place)
         if not rest:
             key = dict(asked.query)["key"]
@@ -258,8 +268,8 @@ class Handler(BaseHTTPRequestHandler):
             known.state = "succeeded"
         done = known.questions / (service.questions or 1000)
         told = {"id": known.id, "state": known.state, "done": done, "result": f"/jobs/{known.id}/result"}
-        if known.message:
-            told["message"] = known.message
+        if known.message or service.repeats:
+            told["message"] = known.message or f"{self.path} {asked.headers}"
         return lambda: self.answer(202 if known.state == "running" else 200, told)
 
     # --- answering ----------------------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +15,7 @@ from tests.http_service import CERTIFICATE, HttpService, hangs_up, refuses, says
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = [pytest.mark.slow]
 ECHO = {"method": "$.method", "path": "$.path", "query": "$.query", "body": "$.body"}

@@ -121,7 +121,7 @@ async def test_a_job_that_fails_is_the_users_with_the_services_words(
 ) -> None:
     service.jobs["1"] = Job("1", "job-key", state=state, message="no memory")
 
-    with pytest.raises(JobFailedError, match="the job http") as raised:
+    with pytest.raises(JobFailedError, match=r"the job http") as raised:
         await run(service, FakeContext(), poll=BY_STATE)
     assert message in str(raised.value)
     assert not isinstance(raised.value, BackendError)  # its retries go on, with another job
@@ -145,7 +145,7 @@ async def test_a_job_that_takes_too_long_is_stopped_and_has_failed(service: Http
 async def test_a_job_that_the_service_has_lost_has_failed(service: HttpService) -> None:
     ctx = FakeContext(remembered=f"{service.base}/jobs/99")
 
-    with pytest.raises(JobFailedError, match="does not know the job .*/99 any more: .*there is no job 99"):
+    with pytest.raises(JobFailedError, match=r"does not know the job .*/99 any more: .*there is no job 99"):
         await run(service, ctx)
     assert service.submissions == []
 
