@@ -2,9 +2,10 @@
 
 The folder holds `sha256/<first two digits>/<the other 62>`, read-only files. A file appears there under its name only when
 all its bytes are on disk, so whatever has a name is whole; writing the same bytes twice is harmless. `unpacked/` holds
-folders that were packed into such a file and are read on this machine.
+folders that were packed into such a file and are read on this machine. What is being written has a name that begins with
+`incoming-`, and its writer holds a lock on it, as long as it lives.
 
-The time of change of either says when it was last put or claimed. Whoever deletes what nobody names looks at that time and
+The time of change says when something was last put or claimed. Whoever deletes what nobody names looks at that time and
 deletes in one step, under a lock that putting and claiming share: what was just claimed cannot go.
 """
 
@@ -190,16 +191,8 @@ class FileStore:
             gone += self._remove_copy(path, untouched_since)
         for folder in (os.path.join(self.root, part) for part in ("sha256", "unpacked")):
             for name in os.listdir(folder) if os.path.isdir(folder) else ():
-                path = os.path.join(folder, name)
                 if name.startswith(_INCOMING):
-                    with contextlib.suppress(FileNotFoundError):
-                        if os.stat(path).st_mtime >= untouched_since:
-                            continue
-                        if os.path.isdir(path):
-                            shutil.rmtree(path)
-                        else:
-                            os.unlink(path)
-                        gone += 1
+                    gone += self._remove_unfinished(os.path.join(folder, name), untouched_since)
         return gone
 
     def folder(self, digest: str) -> str:
@@ -220,7 +213,9 @@ class FileStore:
             return final
         self.find(digest)
         os.makedirs(parent, exist_ok=True)
-        temporary = tempfile.mkdtemp(prefix=_INCOMING, dir=os.path.dirname(parent))
+        with self._locked(fcntl.LOCK_SH):
+            temporary = tempfile.mkdtemp(prefix=_INCOMING, dir=os.path.dirname(parent))
+            handle = _hold(os.open(temporary, os.O_RDONLY | os.O_CLOEXEC))
         try:
             content = os.path.join(temporary, "content")  # unlike a temporary folder, for all users of this machine
             os.mkdir(content)
@@ -234,13 +229,16 @@ class FileStore:
                     os.utime(final)  # another process was quicker
         finally:
             shutil.rmtree(temporary)
+            os.close(handle)
         return final
 
     def _take(self, fill: Callable[[_Hashing], object]) -> tuple[str, int]:
         # The temporary file lies in the store, so that giving it its name is one step.
         folder = os.path.join(self.root, "sha256")
         os.makedirs(folder, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=_INCOMING, dir=folder)
+        with self._locked(fcntl.LOCK_SH):
+            handle, temporary = tempfile.mkstemp(prefix=_INCOMING, dir=folder)
+            _hold(handle)
         try:
             with open(handle, "wb") as out:
                 hashing = _Hashing(out)
@@ -285,7 +283,28 @@ class FileStore:
                 os.rename(path, doomed)
             except FileNotFoundError:
                 return 0
-        shutil.rmtree(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)  # another one may be at it as well
+        return 1
+
+    def _remove_unfinished(self, path: str, untouched_since: float) -> int:
+        """Remove what somebody has begun to write and does not write any more."""
+        with self._locked(fcntl.LOCK_EX):
+            try:
+                if os.stat(path).st_mtime >= untouched_since:
+                    return 0
+                handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return 0
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return 0  # its writer is alive
+            finally:
+                os.close(handle)
+            if not os.path.isdir(path):
+                os.unlink(path)
+                return 1
+        shutil.rmtree(path, ignore_errors=True)
         return 1
 
     def _entries(self, part: str) -> Iterator[tuple[str, str, str]]:
@@ -405,6 +424,12 @@ def _media(name: str) -> str:
     import mimetypes  # only steps that put need it
 
     return mimetypes.guess_type(name)[0] or "application/octet-stream"
+
+
+def _hold(handle: int) -> int:
+    """Show that what is open here is still being written: until it is closed, or this process is gone."""
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    return handle
 
 
 def _sync_folder(path: str) -> None:

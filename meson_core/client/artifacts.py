@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mimetypes
 import os
 import re
@@ -34,6 +35,7 @@ _DIGEST_PREFIX = re.compile(r"sha256:[0-9a-f]{4,64}\Z")
 #: How far back an origin is followed.
 MAX_DEPTH = 20
 _PAGE = 500
+_TRIES = 10
 _SHOWN = 5
 
 
@@ -222,10 +224,8 @@ class Artifacts:
             ArtifactError: it cannot be read, or the store not be written.
         """
         source = Path(path)
-        digest = self.bytes.put(source)
-        value: dict[str, Any] = {"$artifact": digest, "name": source.resolve().name}
-        with self.bytes.open(digest) as file:
-            value["size"] = file.seek(0, os.SEEK_END)
+        digest, size = self._stored(source)
+        value: dict[str, Any] = {"$artifact": digest, "name": source.resolve().name, "size": size}
         if source.is_dir():
             value["media"] = DIRECTORY
         else:
@@ -236,6 +236,16 @@ class Artifacts:
         if not self.bytes.claim(digest):  # a prune that did not know the row yet was quicker
             self.bytes.put(source)
         return self.version(number).record
+
+    def _stored(self, source: Path) -> tuple[str, int]:
+        """Digest and number of the bytes that a file or folder has in the store; a prune beside it may be quicker, once."""
+        for _ in range(_TRIES):
+            digest = self.bytes.put(source)
+            with contextlib.suppress(ArtifactError), self.bytes.open(digest) as file:
+                return digest, file.seek(0, os.SEEK_END)
+        raise ArtifactError(
+            f"{source} was stored and is gone again, {_TRIES} times", hint="is something deleting there?"
+        )
 
     def prune(self, *, grace_s: float, older_than_s: float | None, dry_run: bool, sole: bool) -> Pruned:
         """Delete bytes that nothing names.

@@ -43,7 +43,14 @@ class Pruned(msgspec.Struct, frozen=True):
 
 
 def prune(
-    store: Store, artifacts: ArtifactStore, *, now: float, grace_s: float, older_than_s: float | None, dry_run: bool
+    store: Store,
+    artifacts: ArtifactStore,
+    *,
+    now: float,
+    grace_s: float,
+    older_than_s: float | None = None,
+    dry_run: bool = False,
+    skew_s: float = SKEW_S,
 ) -> Pruned:
     """Delete bytes that nothing names and nobody has touched for the grace period.
 
@@ -54,6 +61,7 @@ def prune(
         grace_s: seconds for which what nothing names stays.
         older_than_s: forget versions that are older, but the latest of each; None forgets none.
         dry_run: only say what would be done; nothing is forgotten, so what that would free is not counted.
+        skew_s: by how much clocks may differ.
     """
     forgotten = 0
     if older_than_s is not None and not dry_run:
@@ -62,7 +70,7 @@ def prune(
     needed = store.needed_artifacts()
     before = now - grace_s
     if needed.busy_since is not None:
-        before = min(before, needed.busy_since - SKEW_S)
+        before = min(before, needed.busy_since - skew_s)
     deleted = freed = held = 0
     for each in listed:
         if each.digest in needed.digests:

@@ -137,6 +137,20 @@ def test_an_interrupted_upload_leaves_nothing_for_long(store: FileStore, tmp_pat
     assert list((tmp_path / "store" / "sha256").iterdir()) == []
 
 
+def test_an_upload_under_way_is_left_alone_however_old(store: FileStore, tmp_path: Path) -> None:
+    """A network that stands still for an hour is no reason to take the file away from its writer."""
+
+    def fill(out: object) -> None:
+        out.write(b"model")  # type: ignore[attr-defined]
+        (half,) = (tmp_path / "store" / "sha256").glob("incoming-*")
+        age(half, HOUR_S)
+        assert store.tidy(time.time()) == 0
+
+    digest, _ = store._take(fill)
+
+    assert store.find(digest)
+
+
 # --- folders ----------------------------------------------------------------------------------------------------------
 
 
