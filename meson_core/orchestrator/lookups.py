@@ -186,7 +186,7 @@ class Lookups:
         gone = {}
         for digest in digests:
             try:
-                if not self._artifacts.exists(digest):
+                if not self._artifacts.claim(digest):  # so that no prune takes it before the answer is in the log
                     gone[digest] = "is gone"
             except (MesonError, OSError) as error:
                 logger.warning("whether the artifact %s is there is not known: %s", digest, error)
