@@ -20,6 +20,7 @@ get_traits = kind(
     name="get_traits",
     script='cd "$MESON_PROJECT" && python query.py traits.sql "$MESON_INPUTS" "$MESON_OUTPUTS"',
     outputs={"traits": Artifact, "rows": int},
+    cache=True,
 )(source=source)
 
 picked = pick_dates(traits=get_traits.output["traits"], count=dates)

@@ -26,13 +26,13 @@ class Importance(TypedDict):
     strongest: str
 
 
-@step
+@step(cache=True)
 def pick_dates(traits: Artifact, count: int) -> Dates:
     """Choose dates at equal distances over the time that the ratings span."""
     return {"dates": [date.isoformat() for date in dates_of(read_traits(traits.path), count)]}
 
 
-@step
+@step(artifact="importance/${date}")
 def measure_importance(traits: Artifact, date: str) -> Importance:
     """Fit a model to what was known on a date, and shuffle one feature after the other."""
     worth = prediction_decrease(read_traits(traits.path), day_of.fromisoformat(date))
