@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ import psutil
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 DEADLINE_S = 40.0
 MESONCTL = [sys.executable, "-c", "from meson_core.cli import main; main()"]

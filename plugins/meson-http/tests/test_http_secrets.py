@@ -82,7 +82,7 @@ def test_no_secret_is_in_anything_that_a_run_writes(tmp_path: Path) -> None:
         run = project.run_id()
         told = [out, *(project.mesonctl(*command, run)[1] for command in (("show",), ("logs",), ("show", "--outputs")))]
         client = connect(project.folder)
-        told.append(repr([row for row in client.events(run)]))
+        told.append(repr(list(client.events(run))))
         client.close()
         written = dict(project.written())
 
