@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sweep": ("sweep", "Show the best, the failed and the slowest of a sweep."),
     "logs": ("logs", "Print or follow the logs of a run, all attempts merged."),
     "why": ("look", "Say why a step waits, and what would place it."),
+    "explain": ("explain", "Say why steps were or were not skipped."),
     "artifacts": ("artifacts", "List, fetch and put artifacts; see where they come from; prune."),
     "cancel": ("wishes", "Stop a run."),
     "pause": ("wishes", "Start nothing new in a run, or in one of its steps."),

@@ -39,6 +39,10 @@ def named_values(ctx: click.Context, param: click.Parameter, values: tuple[str, 
 target_argument = click.argument("target", metavar="FILE[:WORKFLOW]", shell_complete=_files)
 run_argument = click.argument("run", metavar="RUN", shell_complete=_runs)
 json_option = click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document, for programs.")
+fresh_option = click.option("--fresh", is_flag=True, help="Make everything anew, also where results are there already.")
+fresh_steps_option = click.option(
+    "--fresh-step", "fresh_steps", multiple=True, metavar="STEP", help="Make this step anew; say it again for each."
+)
 params_option = click.option(
     "-p",
     "--param",

@@ -60,7 +60,13 @@ def summarise(
     if as_json:
         print_json(report(client, row, tree, following))
     else:
-        lines = [*amiss(client, row, tree), *results(row), *commands(following), *_others(project, client, row)]
+        lines = [
+            *amiss(client, row, tree),
+            *restored(project, client, row, tree),
+            *results(row),
+            *commands(following),
+            *_others(project, client, row),
+        ]
         if view.shows_end and lines:
             console().print()
         if not (view.shows_end and row.state.ended):
@@ -185,6 +191,20 @@ def _own_failure(client: Client, row: RunRow, tree: RunTree, node: TreeNode) -> 
     ):
         return ""
     return client.instances(row.run_id, step=node.name, states=(State.failed,), limit=1)[0].why
+
+
+def restored(project: Project, client: Client, row: RunRow, tree: RunTree) -> list[Text]:
+    """A line on the results that were there already, and how to see why others were not."""
+    from rich.text import Text
+
+    if not any(node.counts[State.skipped] for node in tree.nodes):
+        return []
+    counts = client.store.lookup_counts(row.run_id)
+    skipped, asked = (sum(each[at] for each in counts.values()) for at in (1, 0))
+    if not skipped:
+        return []
+    told = f"  {skipped:,} of {asked:,} results that could be there {'was' if skipped == 1 else 'were'} there already"
+    return [Text(told).append(f"  {project.command('explain', row.run_id)}", style="dim")]
 
 
 def results(row: RunRow) -> list[Text]:

@@ -6,8 +6,11 @@ import re
 from typing import TYPE_CHECKING
 
 from meson_core.errors import ConflictError, NotFoundError, UnknownNameError, nearest
+from meson_core.spec.model import Step
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from meson_core.spec.plan import Instance, Plan
     from meson_core.store.records import RunRow
     from meson_core.store.store import Store
@@ -75,6 +78,47 @@ def find_node(plan: Plan, name: str) -> int:
             known=[node.name for node in alike],
         )
     raise UnknownNameError(f"workflow {workflow!r} has no step {name!r}", name=name, known=plan.by_name)
+
+
+def find_steps(plan: Plan, text: str | None) -> tuple[list[int], Instance | None]:
+    """The steps that a person means, and the one instance when it is just that.
+
+    Args:
+        plan: the run's workflow.
+        text: a step, a part of the workflow, or an instance; None for all steps whose results are recognised.
+
+    Raises:
+        NotFoundError: there is no such instance.
+        UnknownNameError: there is no such step.
+    """
+    if text is None:
+        return [node.id for node in plan.nodes if isinstance(node.spec, Step) and node.spec.restorable], None
+    if "[" in text:
+        instance = find_instance(plan, text)
+        return [instance[0]], instance
+    meant = find_node(plan, text)
+    inside = set(plan.nodes[meant].scopes)
+    found = [meant]
+    for node in plan.nodes[meant + 1 :]:  # what is inside a node follows it
+        if node.scope in inside:
+            found.append(node.id)
+            inside.update(node.scopes)
+    return [node for node in found if plan.nodes[node].is_step], None
+
+
+def find_fresh(plan: Plan, fresh: bool | Sequence[str]) -> tuple[int, ...]:
+    """The nodes whose results are to be made anew.
+
+    Args:
+        plan: the workflow.
+        fresh: True for all that ask, else names.
+
+    Raises:
+        UnknownNameError: there is no such step.
+    """
+    if isinstance(fresh, bool):
+        return tuple(find_steps(plan, None)[0]) if fresh else ()
+    return tuple(find_node(plan, name) for name in fresh)
 
 
 def find_instance(plan: Plan, text: str) -> Instance:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
-from meson_core.orchestrator.step_code import code_files, digest_of
+from meson_core.client.step_code import code_files, digest_of
 from meson_core.spec.digest import canonical_json
 from meson_core.spec.types import is_artifact
 

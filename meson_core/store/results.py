@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from meson_core.events import ResultFound
 from meson_core.store import schema
@@ -98,11 +98,19 @@ def results_of_step(connection: Connection, workflow: str, step: str, before: fl
 
 
 def lookups(
-    connection: Connection, number: int, nodes: Collection[int], prefix: tuple[int, ...], limit: int
+    connection: Connection,
+    number: int,
+    nodes: Collection[int],
+    *,
+    prefix: tuple[int, ...] = (),
+    found: bool | None = None,
+    limit: int,
 ) -> list[LookupRow]:
-    """The answers that instances of these nodes got, in the order of node and indexes."""
+    """The answers that instances of these nodes got, in the order of node and indexes; `found` wants only such."""
     table = schema.lookups.c
     statement = select(schema.lookups).where(table.run == number, table.node.in_(nodes))
+    if found is not None:
+        statement = statement.where(table.source.is_not(None) if found else table.source.is_(None))
     if prefix:
         key = pack(prefix)
         statement = statement.where(table.indexes >= key, table.indexes < after_prefix(key))
@@ -118,3 +126,10 @@ def lookups(
         )
         for row in connection.execute(statement.order_by(table.node, table.indexes).limit(limit))
     ]
+
+
+def lookup_counts(connection: Connection, number: int) -> dict[int, tuple[int, int]]:
+    """Node → how many of its instances were looked up, and of how many the result was there."""
+    table = schema.lookups.c
+    counted = select(table.node, func.count(), func.count(table.source)).where(table.run == number).group_by(table.node)
+    return {node: (asked, found) for node, asked, found in connection.execute(counted)}

@@ -355,11 +355,22 @@ class Store:
             return results.results_of_step(connection, workflow, step, before, limit)
 
     def lookups(
-        self, run_id: str, nodes: Collection[int], *, prefix: tuple[int, ...] = (), limit: int = 100
+        self,
+        run_id: str,
+        nodes: Collection[int],
+        *,
+        prefix: tuple[int, ...] = (),
+        found: bool | None = None,
+        limit: int = 100,
     ) -> list[LookupRow]:
         """What came of looking for results of these nodes, in the order of node and indexes."""
         with self._reading(run_id) as (connection, number):
-            return results.lookups(connection, number, nodes, prefix, limit)
+            return results.lookups(connection, number, nodes, prefix=prefix, found=found, limit=limit)
+
+    def lookup_counts(self, run_id: str) -> dict[int, tuple[int, int]]:
+        """Node → how many of its instances were looked up, and of how many the result was there."""
+        with self._reading(run_id) as (connection, number):
+            return results.lookup_counts(connection, number)
 
     # --- projections ------------------------------------------------------------------------------------------------
 

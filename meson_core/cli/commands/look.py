@@ -136,7 +136,7 @@ def _show_run(project: Project, client: Client, row: RunRow, *, as_json: bool) -
     from rich.text import Text
 
     from meson_core.cli import tree as trees
-    from meson_core.cli.summary import amiss, commands, next_commands, report, results
+    from meson_core.cli.summary import amiss, commands, next_commands, report, restored, results
 
     found = client.tree(row.run_id)
     following = next_commands(project, row)
@@ -156,7 +156,8 @@ def _show_run(project: Project, client: Client, row: RunRow, *, as_json: bool) -
     width = out.width if out.is_terminal else 10_000
     for line in trees.texts(trees.outline(client.plan(row.run_id)), nodes, width):
         out.print(line, soft_wrap=True)
-    for line in [*amiss(client, row, found), *results(row), *commands(following)]:
+    told = [*amiss(client, row, found), *restored(project, client, row, found)]
+    for line in [*told, *results(row), *commands(following)]:
         out.print(line, soft_wrap=True)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from meson_core.cli.options import json_option, params_option, target_argument
+from meson_core.cli.options import fresh_option, fresh_steps_option, json_option, params_option, target_argument
 from meson_core.cli.project import Project, pass_project
 
 if TYPE_CHECKING:
@@ -17,10 +17,20 @@ if TYPE_CHECKING:
 @click.command()
 @target_argument
 @params_option
+@fresh_option
+@fresh_steps_option
 @click.option("--plain", is_flag=True, help="Print lines, also in a terminal.")
 @json_option
 @pass_project
-def run(project: Project, target: str, params: dict[str, str], plain: bool, as_json: bool) -> int:
+def run(
+    project: Project,
+    target: str,
+    params: dict[str, str],
+    fresh: bool,
+    fresh_steps: tuple[str, ...],
+    plain: bool,
+    as_json: bool,
+) -> int:
     """Run a workflow on this machine and watch it.
 
     FILE is Python, YAML or JSON; a file with several workflows needs the name of one. The project's files are kept as
@@ -41,9 +51,13 @@ def run(project: Project, target: str, params: dict[str, str], plain: bool, as_j
     view = make_view(compile_plan(workflow), "run", as_json=as_json, plain=plain)
     client = project.client(create=True)
     code = client.bundle().digest
+
+    def begin() -> str:
+        return client.start(workflow, texts=params, code=code, fresh=fresh or fresh_steps)
+
     view.start()
     try:
-        run_id, left = drive(project, client, view, lambda: client.start(workflow, texts=params, code=code))
+        run_id, left = drive(project, client, view, begin)
     finally:
         view.close()
     return summarise(project, client, run_id, left, view=view, as_json=as_json)
@@ -52,9 +66,18 @@ def run(project: Project, target: str, params: dict[str, str], plain: bool, as_j
 @click.command()
 @target_argument
 @params_option
+@fresh_option
+@fresh_steps_option
 @json_option
 @pass_project
-def submit(project: Project, target: str, params: dict[str, str], as_json: bool) -> None:
+def submit(
+    project: Project,
+    target: str,
+    params: dict[str, str],
+    fresh: bool,
+    fresh_steps: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Hand a workflow to the orchestrator that serves this project, and return at once.
 
     When there is none, the run is kept, and starts with the next `mesonctl serve`, `run` or `resume`.
@@ -63,7 +86,7 @@ def submit(project: Project, target: str, params: dict[str, str], as_json: bool)
 
     workflow = _checked(project, target, params)
     client = project.client(create=True)
-    run_id = _submitted(client, workflow, params)
+    run_id = _submitted(client, workflow, params, fresh or fresh_steps)
     holder = client.store.holder(client.cell)
     if as_json:
         print_json({"run_id": run_id, "workflow": workflow.name, "started": holder is not None})
@@ -75,11 +98,12 @@ def submit(project: Project, target: str, params: dict[str, str], as_json: bool)
         click.echo(f"watch it: {project.command('show', run_id)}")
 
 
-def _submitted(client: Client, workflow: Workflow, params: dict[str, str]) -> str:
-    from meson_core.client.client import WAIT_S
+def _submitted(client: Client, workflow: Workflow, params: dict[str, str], fresh: bool | tuple[str, ...]) -> str:
+    from meson_core.client.wishing import WAIT_S
 
     served = client.store.holder(client.cell) is not None
-    return client.start(workflow, texts=params, code=client.bundle().digest, wait_s=WAIT_S if served else None)
+    wait_s = WAIT_S if served else None
+    return client.start(workflow, texts=params, code=client.bundle().digest, fresh=fresh, wait_s=wait_s)
 
 
 def _checked(project: Project, target: str, params: dict[str, str]) -> Workflow:

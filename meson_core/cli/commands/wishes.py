@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import click
 
-from meson_core.cli.options import json_option, run_argument
+from meson_core.cli.options import fresh_option, fresh_steps_option, json_option, run_argument
 from meson_core.cli.output import print_json
 from meson_core.cli.project import Project, pass_project
 from meson_core.errors import ConflictError, WrongTypeError
@@ -124,6 +124,8 @@ def skip(project: Project, run: str, steps: tuple[str, ...], instances: tuple[st
     show_default=True,
     help="The code that the run began with, or the project's files as they are now.",
 )
+@fresh_option
+@fresh_steps_option
 @_plain_option
 @json_option
 @pass_project
@@ -134,12 +136,15 @@ def retry(
     steps: tuple[str, ...],
     instances: tuple[str, ...],
     code: str,
+    fresh: bool,
+    fresh_steps: tuple[str, ...],
     plain: bool,
     as_json: bool,
 ) -> int:
     """Reopen a run that has ended: do again what failed, some steps, or some instances, and all that follows from them.
 
-    It stays the same run; what is not selected, and does not follow from it, is not done again. Where nobody drives the
+    It stays the same run; what is not selected, and does not follow from it, is not done again. What is selected by name is
+    made anew; what follows is skipped where a result of it is there already, unless --fresh says otherwise. Where nobody drives the
     project, this command does, as `mesonctl run` would; the exit codes are the same.
     """
     client = project.client()
@@ -154,7 +159,15 @@ def retry(
     chosen = _instances(client, row, instances)
 
     def wish(wait_s: float | None) -> None:
-        client.retry(row.run_id, failed=failed, steps=steps, instances=chosen, code=code, wait_s=wait_s)
+        client.retry(
+            row.run_id,
+            failed=failed,
+            steps=steps,
+            instances=chosen,
+            code=code,
+            fresh=fresh or fresh_steps,
+            wait_s=wait_s,
+        )
 
     if client.store.holder(row.cell) is not None:
         _wish(project, client, row, "goes on", wish, as_json)
@@ -181,7 +194,7 @@ def send(project: Project, run: str, step: str, name: str, value: str, as_json: 
 
     def wish(wait_s: float | None) -> None:
         if wait_s is None:
-            from meson_core.client.client import WAIT_S
+            from meson_core.client.wishing import WAIT_S
 
             wait_s = WAIT_S  # nobody would deliver it later: it is refused at once
         client.send(row.run_id, instance, name, content, wait_s=wait_s)
@@ -220,7 +233,7 @@ def _wish(
     project: Project, client: Client, row: RunRow, done: str, wish: Callable[[float | None], None], as_json: bool
 ) -> None:
     """Ask the orchestrator that drives the run, or leave the wish for the next one."""
-    from meson_core.client.client import WAIT_S
+    from meson_core.client.wishing import WAIT_S
 
     if row.state.ended:
         raise ConflictError(
@@ -252,7 +265,7 @@ def _drive(
     from meson_core.cli.driving import drive
     from meson_core.cli.summary import summarise
     from meson_core.cli.viewing import make_view
-    from meson_core.client.client import WAIT_S
+    from meson_core.client.wishing import WAIT_S
 
     def begin() -> str:
         wish(WAIT_S)
