@@ -337,9 +337,11 @@ class Artifact:
         size: bytes.
         name: as its producer called it.
         media: media type.
+        type: name of its artifact type; None where nobody said: it follows from the name.
+        meta: a few facts of that type's own, such as the number of rows.
     """
 
-    __slots__ = ("_store", "digest", "media", "name", "size")
+    __slots__ = ("_store", "digest", "media", "meta", "name", "size", "type")
 
     def __init__(self, value: dict[str, Any], store: FileStore | None) -> None:
         self._store = store
@@ -347,6 +349,8 @@ class Artifact:
         self.size: int = value.get("size", 0)
         self.name: str = value.get("name", "")
         self.media: str = value.get("media", "")
+        self.type: str | None = value.get("type")
+        self.meta: dict[str, Any] = value.get("meta") or {}
 
     @property
     def path(self) -> Path:
@@ -361,6 +365,23 @@ class Artifact:
         """Its bytes, as a file to read from; those of a folder are a tar."""
         return open(self._reached().find(self.digest), "rb")
 
+    def load(self, type: str | None = None) -> Any:  # noqa: A002 (as artifact values call it)
+        """What was stored: the value of a `json` or `text`, a `pyarrow.Table`, a NumPy array, an unpickled object.
+
+        A `figure` in Vega-Lite is a dict, any other its bytes; a folder or any other file is its path.
+
+        Args:
+            type: name of the artifact type; the artifact's own by default.
+
+        Raises:
+            ArtifactMissingError: the bytes are not in reach.
+            ArtifactTypeError: nothing loads this type, or it is a pickle that no step has stored.
+            ValueError: the bytes are not of this type.
+        """
+        from meson_runtime import saving  # only steps that load need it
+
+        return saving.load(self.path, saving.kind_of(type or self.type, self.name))
+
     def _reached(self) -> FileStore:
         if self._store is None:
             raise ArtifactMissingError(f"the artifact {self.name!r} has no store here: there is no run")
@@ -368,7 +389,12 @@ class Artifact:
 
     def value(self) -> dict[str, Any]:
         """The JSON object that stands for it in inputs and outputs."""
-        return {"$artifact": self.digest, "size": self.size, "name": self.name, "media": self.media}
+        value: dict[str, Any] = {"$artifact": self.digest, "size": self.size, "name": self.name, "media": self.media}
+        if self.type is not None:
+            value["type"] = self.type
+        if self.meta:
+            value["meta"] = self.meta
+        return value
 
     def __fspath__(self) -> str:
         return str(self.path)

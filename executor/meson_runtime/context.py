@@ -223,20 +223,54 @@ class Context:
 
     # --- files ----------------------------------------------------------------------------------------------------
 
-    def put(self, source: str | bytes | Path, name: str | None = None, media: str | None = None) -> Artifact:
-        """Store a file, a folder, or bytes as an artifact; return it as an output to pass it on.
+    def put(
+        self,
+        source: Any,
+        name: str | None = None,
+        media: str | None = None,
+        *,
+        type: str | None = None,  # noqa: A002 (as artifact values call it)
+        meta: dict[str, Any] | None = None,
+    ) -> Artifact:
+        """Store a file, a folder, bytes, or with `type` a value, as an artifact; return it as an output to pass it on.
 
         Args:
-            source: path of a file or folder, or the bytes themselves.
+            source: path of a file or folder, or the bytes themselves; with `type` also a value: of `json`, `text`, `table` (a
+                data frame, a list of dicts, a dict of lists), `numpy`, `figure` (matplotlib, Altair, plotly) or `pickle`.
             name: as people call it; the file's name by default.
             media: its media type; guessed from the name by default.
+            type: name of its artifact type; follows from the name by default. A text is a path, but of the types `json`,
+                `text` and `pickle`, where it is the value.
+            meta: a few facts of its own, as small JSON, for the catalogue.
 
         Raises:
             OSError: the file cannot be read, or the store not be written.
+            ArtifactTypeError: the value is not what this type stores, or the library for it is not installed.
         """
         if present.store is None:
             present.store = FileStore(os.path.join(tempfile.mkdtemp(prefix="meson-"), "artifacts"))
-        return Artifact(present.store.put(source, name, media), present.store)
+        if type is None:
+            value = present.store.put(source, name, media)
+        else:
+            value = self._put_value(present.store, source, name, media, type)
+        if meta:
+            value["meta"] = {**value.get("meta", {}), **meta}
+        return Artifact(value, present.store)
+
+    def _put_value(
+        self, store: FileStore, source: Any, name: str | None, media: str | None, kind: str
+    ) -> dict[str, Any]:
+        from meson_runtime.saving import TEXTUAL, save  # only steps that store values need it
+
+        if isinstance(source, (bytes, os.PathLike)) or (isinstance(source, str) and kind not in TEXTUAL):
+            return {**store.put(source, name, media), "type": kind}
+        with tempfile.TemporaryDirectory(prefix="meson-") as folder:
+            saved = save(source, kind, folder)
+            value = store.put(saved.path, name, media or saved.media)
+        value["type"] = kind
+        if saved.meta:
+            value["meta"] = saved.meta
+        return value
 
     @property
     def scratch(self) -> Path:

@@ -95,7 +95,7 @@ def dumps(found: Mapping[str, Any]) -> str:
     return text
 
 
-def _default(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """What is not JSON by itself, and still has one obvious meaning."""
     if isinstance(value, Artifact):
         return value.value()
@@ -106,7 +106,7 @@ def _default(value: Any) -> Any:
 
 
 _encode: Callable[[Any], str] = json.JSONEncoder(
-    ensure_ascii=True, separators=(",", ":"), allow_nan=False, default=_default
+    ensure_ascii=True, separators=(",", ":"), allow_nan=False, default=plain
 ).encode
 
 
@@ -134,7 +134,7 @@ def _fault(value: Any, at: str, depth: int) -> str | None:
     if value is None or isinstance(value, (str, int, bool)):
         return None
     try:
-        return _fault(_default(value), at, depth + 1)
+        return _fault(plain(value), at, depth + 1)
     except TypeError as error:
         return f"{at}: {error}"
 

@@ -82,7 +82,13 @@ def test_a_metric_is_drawn_at_the_date_of_its_run() -> None:
 
 
 def test_without_a_date_it_is_drawn_when_it_was_made() -> None:
-    assert rows(MetricOverRuns().draw(versions(1, params={}), MetricOptions()))[0]["x"] == "2026-01-02T00:00:00Z"
+    assert rows(MetricOverRuns().draw(versions(1, params={}), MetricOptions()))[0]["x"] == "2026-01-02T00:00:00.000Z"
+
+
+def test_the_versions_of_one_repeat_are_drawn_by_iteration() -> None:
+    found = versions(3, 2, params={}, run_id="run1")
+
+    assert [row["x"] for row in rows(MetricOverRuns().draw(found, MetricOptions()))] == ["1", "2"]
 
 
 def test_several_metrics_have_a_chart_each_and_one_x_axis() -> None:

@@ -360,6 +360,28 @@ def f(ready):
     assert peer.end(key())["outputs"] == {"got": [["a", 1], ["b", {"x": ["ü"]}]], "rest": []}
 
 
+def test_an_artifact_keeps_its_name_and_type_on_the_way_out(peer: Peer, project: Path) -> None:
+    """An artifact is a path as well, and a path that is declared as artifact is stored."""
+    source = """
+from meson_runtime import ctx
+
+def make():
+    return {"a": ctx.put({"rmse": 0.9}, name="metrics.json", type="json", meta={"split": "test"})}
+"""
+    (project / "steps.py").write_text(source)
+    peer.order({"make": python(project, "make", outputs={"a": "artifact"})}, order("make", 1))
+    made = peer.end(key(1))["outputs"]["a"]
+
+    assert made | {"$artifact": ""} == {
+        "$artifact": "",
+        "size": 13,
+        "name": "metrics.json",
+        "media": "application/json",
+        "type": "json",
+        "meta": {"split": "test"},
+    }
+
+
 def test_artifacts_in_and_out(peer: Peer, project: Path) -> None:
     source = """
 import pathlib

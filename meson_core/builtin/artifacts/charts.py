@@ -109,7 +109,8 @@ def axis_of(versions: Sequence[ArtifactVersion], along: str | None = None) -> Ax
 
     Args:
         versions: some.
-        along: a loop variable or a parameter of the run; None: `date` when all of them have one, else when they were made.
+        along: a loop variable or a parameter of the run; None: `date` when all of them have one; the
+            iteration, when they are those of one repeat; else when they were made.
 
     Raises:
         ArtifactError: one of them has no such loop variable and no such parameter.
@@ -117,6 +118,9 @@ def axis_of(versions: Sequence[ArtifactVersion], along: str | None = None) -> Ax
     name = along or "date"
     found = [known.get(name) for known in map(known_of, versions)]
     if along is None and any(value is None for value in found):
+        rounds = [known[ITERATION] for known in map(known_of, versions) if ITERATION in known]
+        if len({version.record.run_id for version in versions}) == 1 and len(set(rounds)) == len(versions) > 1:
+            return Axis(ITERATION, temporal=False, places=[str(number) for number in rounds])
         return Axis("made at (UTC)", temporal=True, places=[moment(version.record.at) for version in versions])
     missing = next((version for version, value in zip(versions, found, strict=True) if value is None), None)
     if missing is not None:
@@ -148,7 +152,7 @@ def known_of(version: ArtifactVersion) -> dict[str, Any]:
 
 def moment(at: float) -> str:
     """Seconds since the epoch as an ISO text."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S}.{int(at % 1 * 1000):03}Z"
 
 
 def _utc(text: str) -> str | None:

@@ -66,10 +66,9 @@ class Distribution:
 def histogram(sample: Sequence[float], bins: int) -> list[Bin]:
     """Bars of one width with round borders, that together hold every number of a sorted sample."""
     least, most = sample[0], sample[-1]
-    if least == most:
-        return [Bin(least, most, len(sample))]
-    width = _round_width((most - least) / bins)
-    if not math.isfinite(width) or not width:  # numbers at the ends of what a float holds
+    span = (most - least) / bins
+    width = _round_width(span) if 0 < span < math.inf else math.inf
+    if not math.isfinite(width * (bins + 2)):  # one number only, or numbers at the ends of what a float holds
         return [Bin(least, most, len(sample))]
     first = math.floor(least / width)
     last = max(first + 1, math.ceil(most / width))

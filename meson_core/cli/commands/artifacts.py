@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from meson_core.cli.ages import AGE
+from meson_core.cli.commands.pictures import diff, plot
 from meson_core.cli.options import json_option
 from meson_core.cli.output import console, moment, print_json, size, value_text
 from meson_core.cli.project import Project, pass_project
@@ -314,3 +315,7 @@ def _told(record: ArtifactRecord) -> str:
     made = f"run {record.run_id}" if record.run_id else "put by hand"
     of = f" ({_items(record)})" if record.items else ""
     return f"{record.name} #{record.number}{of}, {size(record.size)}, {made}"
+
+
+artifacts.add_command(plot)
+artifacts.add_command(diff)
