@@ -44,17 +44,17 @@ def measure(date: str) -> Measured:
 
 alpha = param("alpha", float, default=1.0)
 trained = train(alpha=alpha)
-looped = repeat(trained, until="train.alpha < {least}", max_iterations=4, carry={{"alpha": trained.output["alpha"]}})
+looped = repeat(trained, until="train.alpha < LEAST", max_iterations=4, carry={"alpha": trained.output["alpha"]})
 each = for_each(date=["2026-01-01", "2026-01-02", "2026-01-03"])
-{name} = workflow("{name}", looped | each(measure(date=each.date)))
+NAME = workflow("NAME", looped | each(measure(date=each.date)))
 """
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     with Project.made(tmp_path_factory.mktemp("pictures") / "project") as made:
-        made.write("stable.py", FLOW.format(name="stable", least=0.3))
-        made.write("restless.py", FLOW.format(name="restless", least=0.0))
+        made.write("stable.py", FLOW.replace("NAME", "stable").replace("LEAST", "0.3"))
+        made.write("restless.py", FLOW.replace("NAME", "restless").replace("LEAST", "0.0"))
         for name in ("stable", "restless"):
             done = made.mesonctl("run", f"{name}.py")
             assert done.code == 0, done.err
@@ -129,7 +129,7 @@ def test_two_versions_are_compared(project: Project) -> None:
     [
         (("plot", "train.los"), 4, "did you mean 'train.loss'?"),
         (("plot", "train.loss", "--with", "importanse"), 7, "did you mean 'importance'?"),
-        (("plot", "train.loss", "--with", "importance"), 6, "has no column 'feature'"),
+        (("plot", "measure.importance", "--with", "importance", "--set", "feature=name"), 6, "has no column 'name'"),
         (("plot", "train.loss", "--with", "metric", "--set", "colour=red"), 3, "its options: metric, along, by, unit"),
         (
             ("plot", "train.loss", "--set", "colour=red"),
