@@ -41,6 +41,8 @@ class Bench:
         self.options = options
         self.folder = folder
         self.deadline_s = deadline_s
+        #: Seconds of silence after which attempts are lost.
+        self.lease_s = 5.0
         self.cursors: dict[str, int] = {}
         self.epoch = 0
         self._numbers = count(1)
@@ -66,7 +68,7 @@ class Bench:
             directory=self.directory,
             artifacts_url=(self.folder / "artifacts").as_uri(),
             cursor=dict(self.cursors),
-            lost_after_s=5.0,
+            lost_after_s=self.lease_s,
         )
         options = self.definition.Options.model_validate(dict(self.options))
         async with asyncio.TaskGroup() as tasks:

@@ -22,11 +22,12 @@ import pytest
 from pydantic.errors import PydanticInvalidForJsonSchema
 
 from meson_core.agents.messages import Failed, Fenced, Killed, Returned, Started, Succeeded
-from meson_core.ports import AttemptKey, Gone, Present, SchedulerDefinition
+from meson_core.ports import AttemptKey, Gone, Present, SchedulerDefinition, Silent
 from meson_core.resources import CPUS
 from meson_core.spec.states import Cause
 from meson_core.testing.bench import Bench
 from meson_core.testing.running import run_check
+from meson_core.testing.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -57,6 +58,10 @@ class ResourceSchedulerKit:
     def break_executor(self, directory: Path) -> None:
         """End all executors as a power failure would, the programs that they run not included."""
         pytest.skip("break_executor is not overridden")
+
+    def executor_directory(self, directory: Path) -> Path:
+        """The folder of the one executor that listens on a unix socket there: between it and the scheduler, messages are disturbed."""
+        pytest.skip("executor_directory is not overridden")
 
     def clean_up(self, directory: Path) -> None:
         """End what outlives the scheduler; called after each test."""
@@ -383,6 +388,78 @@ class ResourceSchedulerKit:
             assert isinstance(await opened.end(await opened.launch("true")), Succeeded)
 
         self._run(check)
+
+    # --- a bad wire -----------------------------------------------------------------------------------------------
+
+    def _run_on_bad_wire(self, check: Callable[[Opened, Wire], Awaitable[None]]) -> None:
+        """Do something with a scheduler whose messages from its executor go through a tap."""
+        directory = self.executor_directory(self._bench.directory)
+
+        async def begin(opened: Opened) -> None:
+            assert isinstance(await opened.end(await opened.launch("true")), Succeeded)
+
+        self._run(begin)
+        with Wire.tapped(directory) as wire:
+            self._run(lambda opened: check(opened, wire))
+
+    def test_a_message_that_comes_twice_counts_once(self) -> None:
+        async def check(opened: Opened, wire: Wire) -> None:
+            wire.repeat("facts")
+            keys = [await opened.launch("true") for _ in range(5)]
+            for key in keys:
+                assert isinstance(await opened.end(key), Succeeded)
+            # Whatever else was told has come once a later attempt has ended.
+            await opened.end(await opened.launch("true"))
+            assert [len(opened.ends(key)) for key in keys] == [1] * 5
+
+        self._run_on_bad_wire(check)
+
+    def test_a_message_that_is_lost_is_told_again(self) -> None:
+        async def check(opened: Opened, wire: Wire) -> None:
+            await opened.offer()
+            wire.lose("facts")
+            first = await opened.launch("true")
+            await wire.lost()
+            second = await opened.launch("true")
+            for key in (first, second):
+                assert isinstance(await opened.end(key), Succeeded)
+            assert [len(opened.ends(key)) for key in (first, second)] == [1, 1]
+
+        self._run_on_bad_wire(check)
+
+    def test_a_connection_that_is_cut_loses_nothing(self) -> None:
+        async def check(opened: Opened, wire: Wire) -> None:
+            placement, go, pid = self._bench.waiting(offer=await opened.offer())
+            await opened.scheduler.launch([placement])
+            await opened.appears(pid)
+            wire.cut()
+            go.touch()
+            assert isinstance(await opened.end(placement.key), Succeeded)
+            assert isinstance(await opened.end(await opened.launch("true")), Succeeded)
+            assert len(opened.ends(placement.key)) == 1
+            assert [one for one in opened.verdicts[placement.key] if isinstance(one, Gone)] == []
+
+        self._run_on_bad_wire(check)
+
+    def test_late_heartbeats_neither_revive_nor_kill(self) -> None:
+        """Silence is no death; and what comes after the lease has run out is of a session that is over."""
+        self._bench.lease_s = 2.5
+
+        async def check(opened: Opened, wire: Wire) -> None:
+            placement, go, pid = self._bench.waiting(offer=await opened.offer())
+            await opened.scheduler.launch([placement])
+            await opened.appears(pid)
+            wire.hold()
+            await opened.verdict(placement.key, Silent)
+            assert _alive(pid), "it was killed for the silence of its executor"
+            wire.release()
+            await opened.verdict(placement.key, Present)
+            assert [one for one in opened.verdicts[placement.key] if isinstance(one, Gone)] == []
+            go.touch()
+            assert isinstance(await opened.end(placement.key), Succeeded)
+            assert len(opened.ends(placement.key)) == 1
+
+        self._run_on_bad_wire(check)
 
     # --- content --------------------------------------------------------------------------------------------------
 

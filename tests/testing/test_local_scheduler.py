@@ -43,5 +43,8 @@ class TestLocalScheduler(ResourceSchedulerKit):
         for pid in executors_of(directory):
             os.kill(pid, signal.SIGKILL)
 
+    def executor_directory(self, directory: Path) -> Path:
+        return directory / "executor"
+
     def clean_up(self, directory: Path) -> None:
         self.break_executor(directory)

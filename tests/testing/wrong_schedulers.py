@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from meson_core.agents.messages import ENDS, Failed, Killed, Started, Succeeded
 from meson_core.builtin.local import meson_resource_schedulers
-from meson_core.ports import Gone, Present, Report, SchedulerDefinition
+from meson_core.ports import Gone, Present, Report, SchedulerDefinition, Silent
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
@@ -228,6 +228,50 @@ class SaysGoneTooEarly(Right):
         if isinstance(fact, Started):
             self.extra.put_nowait(Report(liveness=[Gone(key, "it is silent") for key in self.keys]))
         return [fact]
+
+
+class ForgetsWhoWasFirst(Right):
+    """What it was told first is lost to it; not before an orchestrator has taken over, so that the kit gets that far."""
+
+    seen = False
+
+    def tell(self, fact: Fact) -> list[Fact]:
+        if type(fact) in ENDS and not self.seen and self.setting.epoch > 1:
+            self.seen = True
+            return []
+        return [fact]
+
+
+class SaysGoneWhenCutOff(Right):
+    """It takes a connection that has ended for an executor that has."""
+
+    def report(self, report: Report) -> Report:
+        gone = [Gone(key, "the connection has ended") for key in self.keys] if report.offers == [] else []
+        return replace(report, liveness=[*report.liveness, *gone])
+
+
+class SaysGoneWhenSilent(Right):
+    """It takes silence for death, once it has lasted for the lease."""
+
+    def report(self, report: Report) -> Report:
+        gone = [Gone(one.key, one.reason) for one in report.liveness if isinstance(one, Silent)]
+        return replace(report, liveness=[*report.liveness, *gone])
+
+
+class KillsTheSilent(Right):
+    def __init__(self, real: ResourceScheduler, options: Any, setting: SchedulerSetting) -> None:
+        super().__init__(real, options, setting)
+        self.late: list[AttemptKey] = []
+
+    def report(self, report: Report) -> Report:
+        self.late = [one.key for one in report.liveness if isinstance(one, Silent)]
+        return super().report(report)
+
+    async def reports(self) -> AsyncIterator[Report]:
+        async for report in super().reports():
+            for key in self.late:
+                await self.real.kill(key, 0.0)
+            yield report
 
 
 class CutsLargeValues(Right):
