@@ -357,7 +357,7 @@ local({
 
   read_script <- function(path, name) {
     if (!file.exists(path)) fail(paste0("there is no file ", name, " in the project"), NULL, "exception")
-    lines <- readLines(path, encoding = "UTF-8", warn = FALSE)
+    lines <- sub("^\ufeff", "", readLines(path, encoding = "UTF-8", warn = FALSE))
     code <<- tryCatch(
       parse(text = lines, srcfile = srcfilecopy(name, lines), keep.source = TRUE, encoding = "UTF-8"),
       error = function(problem) {

@@ -13,6 +13,8 @@ import subprocess
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from meson_r import R, ROptions
 
@@ -322,6 +324,64 @@ def test_text_is_the_same_in_every_locale(tmp_path: Path, locale: str) -> None:
     assert ["größe", "Zoë 🚀"] == ran.outputs["x"]
     assert [{"message": "hälf"}] == ran.progress
     assert '"x","ö"\n"größe","ü"\n' == tmp_path.joinpath(ran.outputs["table"]).read_text(encoding="utf-8")
+
+
+def test_a_script_of_another_editor(tmp_path: Path) -> None:
+    """With a byte order mark, and with the line ends of Windows."""
+    assert {"x": 3} == run(tmp_path, '\ufeffx <- 1 +\r\n  2\r\nmeson$output("x", x)\r\n').outputs
+
+
+_TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=5)
+_SCALARS: dict[str, st.SearchStrategy[Any]] = {
+    "int": st.integers(-(2**53), 2**53),
+    "float": st.floats(allow_nan=False, allow_infinity=False),
+    "str": _TEXT,
+    "bool": st.booleans(),
+}
+
+
+def _containers(inner: st.SearchStrategy[tuple[str, Any]]) -> st.SearchStrategy[tuple[str, Any]]:
+    """Several values of one type in a list, or in a dict; a name is never empty, for then R has none."""
+    names = st.lists(_TEXT.filter(bool), unique=True, min_size=3, max_size=3)
+
+    def boxed(typed: tuple[str, Any], keys: list[str], size: int, box: str) -> tuple[str, Any]:
+        kind, value = typed
+        return f"{box}[{kind}]", [value] * size if box == "list" else dict.fromkeys(keys[:size], value)
+
+    return st.builds(boxed, inner, names, st.integers(0, 3), st.sampled_from(["list", "dict"]))
+
+
+_TYPED = st.recursive(
+    st.sampled_from(sorted(_SCALARS)).flatmap(lambda kind: st.tuples(st.just(kind), _SCALARS[kind])),
+    _containers,
+    max_leaves=4,
+)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(_TYPED, min_size=25, max_size=50))
+def test_whatever_is_handed_through_comes_out_the_same(
+    tmp_path_factory: pytest.TempPathFactory, typed: list[tuple[str, Any]]
+) -> None:
+    """A step that returns its inputs returns them, however they nest: R's view of them loses nothing that was declared."""
+    types = {f"x{number}": kind for number, (kind, _) in enumerate(typed)}
+    values = {f"x{number}": value for number, (_, value) in enumerate(typed)}
+    script = "for (name in names(meson$inputs)) meson$output(name, meson$inputs[[name]])"
+
+    ran = run(tmp_path_factory.mktemp("through"), script, inputs=values, outputs=types)
+
+    assert "" == ran.err
+    assert values == ran.outputs
+    assert {name: repr(_whole(value)) for name, value in values.items()} == {
+        name: repr(_whole(value)) for name, value in ran.outputs.items()
+    }
+
+
+def _whole(value: Any) -> Any:
+    """The value with dicts in one order, and without the sign of zero, which JSON readers drop."""
+    if isinstance(value, dict):
+        return {name: _whole(part) for name, part in sorted(value.items())}
+    return [_whole(part) for part in value] if isinstance(value, list) else value or type(value)()
 
 
 def test_a_data_frame_as_an_artifact_is_a_csv_file(tmp_path: Path) -> None:
