@@ -13,7 +13,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from meson_r import R, ROptions
@@ -358,7 +358,13 @@ _TYPED = st.recursive(
 )
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+# An example is an R process, so what is found is told as it is: to make it smaller would take minutes.
+@settings(
+    max_examples=8,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+)
 @given(st.lists(_TYPED, min_size=25, max_size=50))
 def test_whatever_is_handed_through_comes_out_the_same(
     tmp_path_factory: pytest.TempPathFactory, typed: list[tuple[str, Any]]
