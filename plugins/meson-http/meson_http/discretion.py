@@ -93,6 +93,10 @@ class Voice:
         self._ctx = ctx
         self._discretion = discretion
 
+    def is_secret(self, text: str) -> bool:
+        """Whether there is a secret in a text."""
+        return self._discretion.hide(text) != text
+
     def log(self, text: str) -> None:
         """A line in the attempt's log."""
         self._ctx.log(self._discretion.hide(text))

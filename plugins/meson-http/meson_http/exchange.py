@@ -107,7 +107,6 @@ class Request:
         body: of it.
         headers: besides those of the step.
         expect: statuses of success; None: those of the step.
-        secret: there is a secret in the URL's query.
         save: the file that an answer of success goes into.
     """
 
@@ -116,7 +115,6 @@ class Request:
     body: Body = bodies.NOTHING
     headers: tuple[tuple[str, str], ...] = ()
     expect: tuple[int | str, ...] | None = None
-    secret: bool = False
     save: Path | None = None
 
     def __str__(self) -> str:
@@ -236,7 +234,7 @@ class Exchange:
             trusted = origin(request.url) in self._trusted
         except ValueError as error:
             raise BackendError(f"{request}: {error}", retryable=False) from None
-        if not trusted and (request.body.secret or request.secret):
+        if not trusted and (request.body.secret or self._voice.is_secret(request.url)):
             raise BackendError(
                 f"{request}: this host is another than the step's own, and what is to be sent holds a secret",
                 retryable=False,
@@ -343,8 +341,8 @@ class Exchange:
             )
         # As browsers do it, and RFC 9110 allows: only 307 and 308 keep what is asked.
         if request.method not in ("GET", "HEAD") and answer.status in (301, 302, 303):
-            return replace(request, method="GET", url=url, body=bodies.NOTHING, secret=False)
-        return replace(request, url=url, secret=False)
+            return replace(request, method="GET", url=url, body=bodies.NOTHING)
+        return replace(request, url=url)
 
 
 def _announced(response: httpx.Response) -> int:

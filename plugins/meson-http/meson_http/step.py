@@ -219,9 +219,8 @@ class _Step:
         body = await bodies.make(options, self._values, self._ctx)
         key = () if options.key_header is None else ((options.key_header, self._ctx.job_key),)
         url = with_query(self._exchange.home, query_pairs(fill_json(options.query, self._values)))
-        secret = bool(secret_names(options.query))
         try:
-            return await self._exchange.ask(Request(options.method, url, body, key, secret=secret, save=save))
+            return await self._exchange.ask(Request(options.method, url, body, key, save=save))
         except (NoAnswerError, RefusedError) as error:
             if error.retryable and not error.begun and not options.recoverable:
                 # Nothing has begun, for certain: the next attempt may ask again, and no person is needed.

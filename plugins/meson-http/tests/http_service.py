@@ -9,7 +9,7 @@
     ANY  /status/N                answers with that status;  /repeats/N: and with all that it was told
     ANY  /stalled                 answers when the test releases it
     GET  /bytes/N                 so many bytes
-    GET  /packed/N                the same, packed by gzip
+    GET  /packed/N                the same, packed by gzip;  /endless: as many as are taken
     ANY  /moved/N?to=URL          a redirect;  /turns: one to itself
 
 What a test has queued with `misbehave` happens to the next request instead, or to its answer.
@@ -224,6 +224,8 @@ class Handler(BaseHTTPRequestHandler):
             return lambda: self.send(200, content, "text/plain", **{"Content-Encoding": "gzip"})
         if first == "turns":
             return lambda: self.answer(302, {}, Location="/turns")
+        if first == "endless":
+            return self._endless
         if first == "moved":
             return lambda: self.answer(int(rest[0]), {}, Location=dict(asked.query)["to"])
         return lambda: self.answer(
@@ -271,6 +273,14 @@ class Handler(BaseHTTPRequestHandler):
         if known.message or service.repeats:
             told["message"] = known.message or f"{self.path} {asked.headers}"
         return lambda: self.answer(202 if known.state == "running" else 200, told)
+
+    def _endless(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.close_connection = True
+        with contextlib.suppress(ConnectionError):
+            while not self.service.released.is_set():
+                self.wfile.write(b"x" * 65536)
 
     # --- answering ----------------------------------------------------------------------------------------------------
 

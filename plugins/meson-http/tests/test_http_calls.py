@@ -205,7 +205,7 @@ async def test_an_answer_may_be_an_artifact_and_be_read_as_well(service: HttpSer
     assert "max_answer_bytes, which is 10" in str(error)
 
 
-@pytest.mark.parametrize("path", ["/bytes/2000", "/packed/1000000"])
+@pytest.mark.parametrize("path", ["/bytes/2000", "/packed/1000000", "/endless"])
 @pytest.mark.parametrize("what", ["answer", "artifact"])
 async def test_an_answer_has_a_largest_size_also_when_it_is_packed(
     service: HttpService, ctx: FakeContext, path: str, what: str
@@ -372,6 +372,16 @@ async def test_a_redirect_to_another_host_is_refused_unless_it_is_allowed(
         error = await refused(service, ctx, path=path, redirects="any", method="POST", json={"k": "${secret.token}"})
         assert "what is to be sent holds a secret" in str(error)
         assert len(other.asked) == 2
+
+
+async def test_a_redirect_that_hands_a_secret_on_is_not_followed(service: HttpService, ctx: FakeContext) -> None:
+    with HttpService.running() as other:
+        options = {"path": f"/moved/302?to={other.base}/echo%3Fkey%3Ds3cret-t0ken", "redirects": "any", **SECRET}
+        error = await refused(service, ctx, **options)
+
+        assert "what is to be sent holds a secret" in str(error)
+        assert "s3cret-t0ken" not in str(error)
+        assert other.asked == []
 
 
 async def test_redirects_can_be_off_and_end(service: HttpService, ctx: FakeContext) -> None:

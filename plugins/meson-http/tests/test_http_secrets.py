@@ -152,5 +152,12 @@ def test_a_secret_is_seen_in_every_shape(shape: Any) -> None:
     assert discretion.hide("nothing") == "nothing"
 
 
+def test_an_error_tells_nothing_in_any_of_its_parts() -> None:
+    error = Discretion({"token": "t0ken"}).discreet(BackendError("a t0ken", retryable=False, hint="use t0ken"))
+
+    assert "t0ken" not in f"{error} {error.args} {error!r}"
+    assert str(error) == "a ${secret.token}\n  hint: use ${secret.token}"
+
+
 def test_an_empty_secret_hides_nothing() -> None:
     assert Discretion({"token": ""}).hide("abc") == "abc"
