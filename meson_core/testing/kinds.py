@@ -17,7 +17,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import uuid
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
@@ -162,7 +164,7 @@ class ServiceKindKit(StepKindKit):
             async with self._running(self.options, context):
                 await self._within(context.crashed.wait())
                 assert self.jobs() == before, "a job was started before the intent was in the log"
-            context = self._context(job_key="another")
+            context = self._context(job_key=f"{self._key}-another")
             await self._within(self._step(self.options, context))
             told = [what for what, *_ in context.told if what in ("submitting", "remember")]
             assert told == ["submitting", "remember"]
@@ -178,7 +180,7 @@ class ServiceKindKit(StepKindKit):
                 again = self._context(remembered=first.remembered)
                 await self._within(self._step(self.options, again))
                 assert self.jobs() == before, "the restarted attempt started a second job"
-                assert ("submitting", "job-key") not in again.told
+                assert ("submitting", self._key) not in again.told
 
         run_check(check())
 
@@ -201,7 +203,7 @@ class ServiceKindKit(StepKindKit):
         async def check() -> None:
             before = self.jobs()
             for key in ("one", "two"):
-                await self._within(self._step(self.options, self._context(job_key=key)))
+                await self._within(self._step(self.options, self._context(job_key=f"{self._key}-{key}")))
             assert self.jobs() == before + 2
 
         run_check(check())
@@ -228,7 +230,12 @@ class ServiceKindKit(StepKindKit):
     # --- carrying out ---------------------------------------------------------------------------------------------
 
     def _context(self, **more: Any) -> FakeContext:
-        return FakeContext(inputs=self.inputs, **more)
+        return FakeContext(**{"inputs": self.inputs, "job_key": self._key, **more})
+
+    @cached_property
+    def _key(self) -> str:
+        """A job key of this check alone: the service may be one for all of them, and know jobs of earlier ones."""
+        return f"kit-{uuid.uuid4().hex}"
 
     def _step(self, options: Mapping[str, Any], context: FakeContext) -> Coroutine[Any, Any, Mapping[str, Any]]:
         return self.kind.run(self._options(options), context)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 #: What meson-core brings itself.
 OURS = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["meson.plugins"])
+PLUGINS = sorted(manifest.parent for manifest in (ROOT / "plugins").glob("*/pyproject.toml"))
 WORKFLOW = """
 from meson_core import kind, workflow
 
@@ -60,6 +61,22 @@ def test_what_is_installed_is_listed_exactly(site: Site, project: Path) -> None:
 
     assert set(plugins) == {*((name, "meson-core 0.1.0") for name in OURS), ("greet", "meson-greet 0.1.0")}
     assert set(plugins.values()) == {("loaded", None)}
+
+
+@pytest.mark.parametrize("plugin", PLUGINS, ids=[plugin.name for plugin in PLUGINS])
+def test_each_of_our_plugins_is_installed_by_itself(plugin: Path, tmp_path: Path) -> None:
+    """What they need is in their wheels and in their requirements: nothing of the workspace helps them."""
+    alone = Site.with_core(tmp_path / "site", plugin)
+    project = tmp_path / "project"
+    project.mkdir()
+    manifest = tomllib.loads((plugin / "pyproject.toml").read_text())["project"]
+    mine = {(name, f"{manifest['name']} {manifest['version']}") for name in manifest["entry-points"]["meson.plugins"]}
+    plugins = listed(alone, project)
+    fits = alone.run("mesonctl", "plugins", "doctor", manifest["name"], cwd=project).stdout
+
+    assert set(plugins) == {*((name, "meson-core 0.1.0") for name in OURS), *mine}
+    assert set(plugins.values()) == {("loaded", None)}
+    assert ("✓ loads" in fits, "✓ fits" in fits) == (True, True), fits
 
 
 def test_a_workflow_runs_there(site: Site, project: Path) -> None:

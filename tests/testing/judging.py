@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -16,15 +17,16 @@ def checks_of(*kits: type[Any]) -> set[str]:
     return {name.removeprefix("test_") for kit in kits for name in vars(kit) if name.startswith("test_")}
 
 
-def found_out_by(kit: Any, folder: Path) -> set[str]:
+def found_out_by(make: Callable[[], Any], folder: Path) -> set[str]:
     """The checks of a kit that fail.
 
     Args:
-        kit: ready for its checks, except for its fixture `_folder`, if it has one.
+        make: a new kit for each check, as pytest makes one; ready but for its fixture `_folder`, if it has one.
         folder: empty.
     """
     failing = set()
-    for number, check in enumerate(sorted(checks_of(*type(kit).__mro__))):
+    for number, check in enumerate(sorted(checks_of(*type(make()).__mro__))):
+        kit = make()
         if hasattr(kit, "_folder"):
             place = folder / str(number)
             place.mkdir()

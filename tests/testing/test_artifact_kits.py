@@ -146,7 +146,7 @@ def test_an_artifact_type_that_is_right_passes(tmp_path: Path) -> None:
     kit = TypeKit()
     kit.artifact_type = RightType()  # type: ignore[misc]
 
-    assert found_out_by(kit, tmp_path) == set()
+    assert found_out_by(lambda: kit, tmp_path) == set()
 
 
 @pytest.mark.parametrize("artifact_type", TYPES, ids=[one.__name__ for one in TYPES])
@@ -154,7 +154,7 @@ def test_a_wrong_artifact_type_is_found_out_by_its_check(artifact_type: type[Rig
     kit = TypeKit()
     kit.artifact_type = artifact_type()  # type: ignore[misc]
 
-    assert found_out_by(kit, tmp_path) == {TYPES[artifact_type]}
+    assert found_out_by(lambda: kit, tmp_path) == {TYPES[artifact_type]}
 
 
 # --- visualizers --------------------------------------------------------------------------------------------------
@@ -261,7 +261,7 @@ def test_a_visualizer_that_is_right_passes(tmp_path: Path) -> None:
     kit = Kit()
     kit.visualizer = Right()  # type: ignore[misc]
 
-    assert found_out_by(kit, tmp_path) == set()
+    assert found_out_by(lambda: kit, tmp_path) == set()
 
 
 @pytest.mark.parametrize("visualizer", VISUALIZERS, ids=[one.__name__ for one in VISUALIZERS])
@@ -269,7 +269,7 @@ def test_a_wrong_visualizer_is_found_out_by_its_check(visualizer: type[Right], t
     kit = Kit()
     kit.visualizer = visualizer()  # type: ignore[misc]
 
-    assert found_out_by(kit, tmp_path) == {VISUALIZERS[visualizer]}
+    assert found_out_by(lambda: kit, tmp_path) == {VISUALIZERS[visualizer]}
 
 
 def test_every_check_can_fail() -> None:

@@ -188,7 +188,7 @@ def test_what_is_right_passes(tmp_path: Path) -> None:
     kit = Kit()
     kit.matcher = Right()  # type: ignore[misc]
 
-    assert found_out_by(kit, tmp_path) == set()
+    assert found_out_by(lambda: kit, tmp_path) == set()
 
 
 @pytest.mark.parametrize("matcher", FOUND_OUT_BY, ids=[one.__name__ for one in FOUND_OUT_BY])
@@ -196,7 +196,7 @@ def test_what_is_wrong_is_found_out_by_its_check(matcher: type[Right], tmp_path:
     kit = Kit()
     kit.matcher = matcher()  # type: ignore[misc]
 
-    assert found_out_by(kit, tmp_path) - ALSO.get(matcher, set()) == {FOUND_OUT_BY[matcher]}
+    assert found_out_by(lambda: kit, tmp_path) - ALSO.get(matcher, set()) == {FOUND_OUT_BY[matcher]}
 
 
 def test_every_check_can_fail() -> None:

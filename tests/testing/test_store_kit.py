@@ -60,7 +60,7 @@ def test_what_is_right_passes(tmp_path: Path) -> None:
     kit = ArtifactStoreKit()
     kit.definition = wrong.Right.definition()  # type: ignore[misc]
 
-    assert found_out_by(kit, tmp_path) == set()
+    assert found_out_by(lambda: kit, tmp_path) == set()
 
 
 @pytest.mark.parametrize("store", FOUND_OUT_BY, ids=[one.__name__ for one in FOUND_OUT_BY])
@@ -68,7 +68,7 @@ def test_what_is_wrong_is_found_out_by_its_check(store: type[wrong.Right], tmp_p
     kit = ArtifactStoreKit()
     kit.definition = store.definition()  # type: ignore[misc]
 
-    assert found_out_by(kit, tmp_path) - ALSO.get(store, set()) == {FOUND_OUT_BY[store]}
+    assert found_out_by(lambda: kit, tmp_path) - ALSO.get(store, set()) == {FOUND_OUT_BY[store]}
 
 
 def test_every_check_can_fail() -> None:
@@ -80,4 +80,4 @@ def test_faults_are_not_tried_where_the_author_says_so(tmp_path: Path) -> None:
     kit.definition = wrong.WritesInPlace.definition()  # type: ignore[misc]
     kit.faults = False  # type: ignore[misc]
 
-    assert found_out_by(kit, tmp_path) == set()
+    assert found_out_by(lambda: kit, tmp_path) == set()
