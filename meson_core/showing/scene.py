@@ -22,7 +22,13 @@ _CONFIG: dict[str, Any] = {
         "subtitleFontSize": _FONT,
         "offset": 4,
     },
-    "axis": {"labelFont": "monospace", "titleFont": "monospace", "labelFontSize": _FONT, "titleFontSize": _FONT},
+    "axis": {
+        "labelFont": "monospace",
+        "titleFont": "monospace",
+        "labelFontSize": _FONT,
+        "titleFontSize": _FONT,
+        "labelSeparation": 2 * CELL[0],
+    },
     # A terminal cannot turn letters: the title of the y axis lies above it.
     "axisY": {
         "titleAngle": 0,
@@ -30,7 +36,7 @@ _CONFIG: dict[str, Any] = {
         "titleAnchor": "end",
         "titleBaseline": "bottom",
         "titleX": -2 * CELL[0],
-        "titleY": -4,
+        "titleY": -10,
     },
     "legend": {
         "labelFont": "monospace",
@@ -38,6 +44,7 @@ _CONFIG: dict[str, Any] = {
         "labelFontSize": _FONT,
         "titleFontSize": _FONT,
         "rowPadding": 4,
+        "symbolLimit": 10,
     },
 }
 _NESTED = ("hconcat", "vconcat", "concat")
@@ -72,6 +79,8 @@ def scene(spec: Mapping[str, Any], width: float, height: float) -> Scene:
         ArtifactError: it cannot be drawn.
     """
     fitted = _plain(spec)
+    # A long title would take the width from the chart.
+    fitted["config"]["title"]["limit"] = width
     drawn = scene_of(fitted)
     for _ in range(2):  # what stands around a chart (labels, legend) depends a little on its size
         inner_width, inner_height = _inner(fitted)
@@ -132,22 +141,20 @@ def _marks(mark: dict[str, Any], left: float, top: float) -> Iterator[Mark]:
     items = mark.get("items", [])
     if mark.get("marktype") == "group":
         for group in items:
-            x, y = left + group.get("x", 0), top + group.get("y", 0)
+            x, y = left + (group.get("x") or 0), top + (group.get("y") or 0)
             for inner in group.get("items", []):
                 yield from _marks(inner, x, y)
     else:
-        yield Mark(
-            mark.get("marktype", ""),
-            mark.get("role", ""),
-            [_moved(item, left, top) for item in items if item.get("opacity", 1) > 0],
-        )
+        moved = [_moved(item, left, top) for item in items if item.get("opacity", 1) > 0]
+        yield Mark(mark.get("marktype", ""), mark.get("role", ""), [item for item in moved if item is not None])
 
 
-def _moved(item: dict[str, Any], left: float, top: float) -> dict[str, Any]:
-    moved = dict(item)
-    moved["x"], moved["y"] = left + item.get("x", 0), top + item.get("y", 0)
-    if "x2" in item:
-        moved["x2"] = left + item["x2"]
-    if "y2" in item:
-        moved["y2"] = top + item["y2"]
+def _moved(item: dict[str, Any], left: float, top: float) -> dict[str, Any] | None:
+    """An item with its place in the whole; None for one without: Vega gives null where it had no number to go by."""
+    moved = {"x": 0, "y": 0, **item}
+    for key, base in (("x", left), ("y", top), ("x2", left), ("y2", top)):
+        if key in moved:
+            if not isinstance(moved[key], int | float):
+                return None
+            moved[key] += base
     return moved

@@ -224,7 +224,7 @@ class Canvas:
                 item.get("baseline", ""), 0.7
             )
             if upright:
-                column, row = round(x - back), round(y - rise)
+                column, row = max(0, round(x - back)), round(y - rise)
                 # A title is not lost because it is longer than the terminal is wide.
                 cut = text if column + len(text) <= self.width else text[: max(0, self.width - column - 1)] + "…"
                 places: Iterator[tuple[int, int]] = ((column + index, row) for index in range(len(cut)))

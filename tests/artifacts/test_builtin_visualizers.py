@@ -156,8 +156,25 @@ def test_each_item_of_a_for_each_has_its_own_loop() -> None:
 
     assert isinstance(view, VegaLite)
     assert view.spec["title"]["subtitle"] == [
-        "region no: iteration 2, not stopped yet",
+        "region no: not stopped yet after 2 iterations",
         "region south: stopped after 1 iteration: max_iterations reached",
+    ]
+
+
+def test_many_loops_are_told_by_their_reasons() -> None:
+    found = [
+        version
+        for number in range(9)
+        for version in loop(
+            [3.0] * (number % 2 + 1), run=f"run{number}", stopped="held" if number else "9 were not enough"
+        )
+    ]
+    view = LoopConvergence().draw(found, ConvergenceOptions())
+
+    assert isinstance(view, VegaLite)
+    assert view.spec["title"]["subtitle"] == [
+        "1 loop stopped after 1 iteration: 9 were not enough",
+        "8 loops stopped after 1 to 2 iterations: held",
     ]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from meson_core.artifacts import HtmlView, ImageView, TableView, TextView, VegaLite, View
 from meson_core.showing import lines
-from meson_core.showing.scene import Mark
+from meson_core.showing.scene import Mark, _marks
 from meson_core.showing.terminal import Canvas
 
 RED, BLUE = "#ff0000", "#0000ff"
@@ -125,6 +125,37 @@ def test_nothing_in_a_view_reaches_the_terminal_but_text(view: View) -> None:
 
     assert found
     assert all(sign.isprintable() for line in found for sign in line.plain)
+
+
+@pytest.mark.slow
+def test_a_chart_of_very_many_lines_fits() -> None:
+    """Its legend is cut, as the chart would have no room."""
+    rows = [{"x": x, "y": x * line, "line": f"line {line:02}"} for line in range(60) for x in range(3)]
+    view = VegaLite(
+        {
+            "width": 300,
+            "height": 200,
+            "data": {"values": rows},
+            "mark": {"type": "line", "point": True},
+            "encoding": {
+                "x": {"field": "x", "type": "quantitative"},
+                "y": {"field": "y", "type": "quantitative"},
+                "color": {"field": "line", "type": "nominal"},
+            },
+        }
+    )
+    text = [line.plain for line in lines(view, 70, 16)]
+
+    assert len(text) == 16
+    assert 4 < sum("line " in line for line in text) < 16
+    assert any("•" in line for line in text)
+
+
+def test_items_without_a_place_are_left_out() -> None:
+    """Null in the scene is what was no number."""
+    marks = list(_marks({"marktype": "symbol", "role": "mark", "items": [{"x": 1, "y": None}, {"x": 2}]}, 10.0, 20.0))
+
+    assert marks == [Mark("symbol", "mark", [{"x": 12.0, "y": 20.0}])]
 
 
 def test_a_table_says_how_much_is_left() -> None:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from meson_core.artifacts import ArtifactVersion, View
 
 
+#: So many loops, or reasons, are told one by one.
+_FEW = 4
+
+
 class ConvergenceOptions(BaseModel):
     """Options of the loop convergence."""
 
@@ -142,15 +146,22 @@ def _chart(name: str, metric: str, options: ConvergenceOptions, found: Sequence[
 
 
 def _reasons(found: Sequence[Loop]) -> list[str]:
-    """A line for each loop on how it ended, as far as there is room."""
-    told = []
-    for loop in found[:6]:
-        count = max(loop.values)
-        label = f"{loop.label}: " if len(found) > 1 else ""
-        reason = (
-            f"stopped after {count} iteration{'' if count == 1 else 's'}: {loop.stopped}"
-            if loop.stopped
-            else f"iteration {count}, not stopped yet"
-        )
-        told.append(label + reason)
-    return [*told, f"… and {len(found) - 6} more"] if len(found) > 6 else told
+    """How the loops ended: a line for each when they are few, else for each reason."""
+    if len(found) <= _FEW:
+        return [
+            (f"{loop.label}: " if len(found) > 1 else "") + _ended(loop.stopped, [max(loop.values)]) for loop in found
+        ]
+    counts: dict[str, list[int]] = {}
+    for loop in found:
+        counts.setdefault(loop.stopped, []).append(max(loop.values))
+    return [
+        f"{len(lengths)} loop{'' if len(lengths) == 1 else 's'} {_ended(reason, lengths)}"
+        for reason, lengths in list(counts.items())[:_FEW]
+    ]
+
+
+def _ended(reason: str, lengths: Sequence[int]) -> str:
+    """After how many iterations, and why."""
+    least, most = min(lengths), max(lengths)
+    count = f"{most} iteration{'' if most == 1 else 's'}" if least == most else f"{least} to {most} iterations"
+    return f"stopped after {count}: {reason}" if reason else f"not stopped yet after {count}"
