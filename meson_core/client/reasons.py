@@ -89,8 +89,10 @@ def _line(
 ) -> str:
     subject = state.label if total == 1 else f"{count} {state.label}"
     if state is State.ready:
-        reason = wait.reason if wait is not None else "placement has not looked at it yet"
-        return f"{subject}: {reason}"
+        if wait is not None:
+            return f"{subject}: {wait.reason}"
+        some = one_in(state)
+        return f"{subject}: {some.why if some is not None and some.why else 'placement has not looked at it yet'}"
     if state in _WAITING:
         return f"{subject}: {_blocked(plan, number, rows)}"
     row = one_in(state) if state in _TELLING else None

@@ -49,7 +49,7 @@ from meson_core.events import (
 from meson_core.orchestrator.context import ArtifactNeededError, describe
 from meson_core.orchestrator.timers import TimerKey
 from meson_core.ports import AttemptKey
-from meson_core.spec.states import RunState, State
+from meson_core.spec.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,20 +70,15 @@ _OUTSIDE = frozenset({Launch, Kill, Fence, Deliver, EndRun})
 
 
 class Frame:
-    """What one run adds to its log with this batch.
+    """What one run adds to its log with this batch."""
 
-    Attributes:
-        ended: the state in which the run ends with it, None while it does not.
-    """
-
-    __slots__ = ("changes", "ended", "events", "expected_seq", "run")
+    __slots__ = ("changes", "events", "expected_seq", "run")
 
     def __init__(self, run: ActiveRun) -> None:
         self.run = run
         self.expected_seq = run.seq
         self.events: list[AnyEvent] = []
         self.changes: list[Change] = []
-        self.ended: RunState | None = None
 
 
 class Batch:
@@ -213,8 +208,6 @@ class Feeder:
         changes = decision.changes
         if changes:
             frame.changes.extend(changes)
-        if decision.run_state is not None:
-            frame.ended = decision.run_state if decision.run_state.ended else None
         kind = type(event)
         if kind in _ENDS:
             self._attempt_ended(run, event, changes)

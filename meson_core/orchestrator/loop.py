@@ -267,7 +267,8 @@ class Loop:
             counts={node: machine.counts(node) for node in nodes},
             state=machine.run_state,
             snapshot=self._snapshots.take(run) if sound else None,
-            results=self._orders.results(run) if frame.ended is RunState.succeeded else None,
+            # Also with what came too late to matter: a frame says what a run has, not what it adds.
+            results=self._orders.results(run) if machine.run_state is RunState.succeeded else None,
             origins=self._orders.origins(run, frame.events) if sound else {},
             restorable=run.definition.restorable,
         )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import pytest
 
+from meson_core.agents import Returned
 from meson_core.events import ResultFound, ResultMissing, Selection
 from meson_core.orchestrator.probe import Point
 from meson_core.orchestrator.running import put_run
@@ -323,3 +326,85 @@ async def test_a_list_of_items_in_an_artifact_is_read_before_the_answer(cell: Ce
     async with cell.driven():
         assert len(await works(cell, cell.submit(workflow, p=artifact))) == 2
         assert await works(cell, cell.submit(workflow, p=artifact)) == []
+
+
+async def survives(cell: Cell, run_id: str) -> None:
+    """Drive a run to its end: what never got to the machine is given back, all else succeeds."""
+    orchestrator = cell.orchestrator
+    assert orchestrator is not None
+    told: set[AttemptKey] = set()
+
+    def step_on() -> bool:
+        row = cell.store.run(run_id)
+        if row is not None and row.state.ended:
+            return True
+        for key in cell.scheduler.reconciled:
+            if key not in cell.scheduler.launched and key not in told:
+                told.add(key)
+                cell.scheduler.tell(Returned(key, 1e6, "it never got to the machine"))
+        for key in cell.scheduler.launches:
+            if key.run_id == run_id and key not in told:
+                told.add(key)
+                cell.scheduler.succeed(key, x=key.instance[0])
+        return False
+
+    await cell.until(step_on)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at", range(1, 6))
+@pytest.mark.parametrize("point", [point for point in Point if point is not Point.beside])
+async def test_whenever_the_orchestrator_dies_results_are_kept_once_and_found(
+    cell: Cell, point: Point, at: int
+) -> None:
+    """Two runs, of which the second finds what the first made; the orchestrator dies in each of them."""
+    body = (step("a", v=1, cache="inputs"), step("b", v="a.x", artifact="b/${v}"), step("c", v="b.x"))
+    workflow = flow(*body, outputs={"x": "c.x"})
+    runs = []
+    for _ in range(2):
+        run_id = cell.submit(workflow)
+        runs.append(run_id)
+        left = [at]
+
+        def die(left: list[int] = left) -> None:
+            left[0] -= 1
+            if not left[0]:
+                raise RuntimeError("the process ends here")
+
+        cell.watch.at[point].append(die)
+        # Some points are not reached so often.
+        with contextlib.suppress(BaseExceptionGroup):
+            async with cell.driven():
+                await survives(cell, run_id)
+        cell.watch.at[point].clear()
+        async with cell.driven():
+            await survives(cell, run_id)
+
+    assert [cell.states(run)[0,] for run in runs] == [State.succeeded, State.skipped]
+    assert [cell.states(run)[1,] for run in runs] == [State.succeeded, State.skipped]
+    for run in runs:
+        row = cell.store.run(run)
+        assert row is not None
+        assert (row.state, row.results) == (RunState.succeeded, {"x": 2}), cell.events(run)
+        assert [bytes(cell.row(run, node).outputs or b"") for node in (0, 1)] == [b'{"x":0}', b'{"x":1}']
+    assert {key.instance[0] for key in cell.scheduler.launches if key.run_id == runs[1]} == {2}
+    keys = {event.key for event in answers(cell, runs[0]) if isinstance(event, ResultMissing)}
+    assert {result.run_id for result in cell.store.results(keys).values()} == {runs[0]}
+    assert len(keys) == 2
+
+
+async def test_a_retry_with_the_current_code_compares_the_current_code(cell: Cell) -> None:
+    fields: dict[str, Any] = {"options": {"source": "import helper\n", "function": "f"}}
+    old, new = (bundle(cell, name, helper_py=f"x = {name!r}\n") for name in ("old", "new"))
+    workflow = flow(step("a", v=1), step("b", "a", v=1, cache=True, **fields))
+    async with cell.driven():
+        run_id = put_run(cell.store, cell.settings.cell, workflow, {}, code=old)
+        assert nodes_of(await works(cell, run_id)) == [0, 1]
+        launched: list[list[int]] = []
+        for code in (old, new, new):
+            before, generation = len(cell.scheduler.launches), len(launched) + 2
+            cell.wish("retry", run_id, RetryWish(Selection(nodes=(0,)), code))
+            await cell.launched(0, generation)
+            launched.append(nodes_of(await works(cell, run_id, before=before)))
+
+    assert launched == [[0], [0, 1], [0]]
