@@ -18,6 +18,7 @@ _HOMES = {
     "bootstrap": "meson_core.dsl.sweeps",
     "build": "meson_core.dsl.build",
     "choose": "meson_core.dsl.composites",
+    "connect": "meson_core.notebook.project",
     "cross_validate": "meson_core.dsl.sweeps",
     "ctx": "meson_runtime",
     "draw": "meson_core.dsl",

@@ -23,6 +23,7 @@ from meson_core.dsl.values import expr as expr
 from meson_core.dsl.workflows import subworkflow as subworkflow
 from meson_core.dsl.workflows import workflow as workflow
 from meson_core.errors import MesonError as MesonError
+from meson_core.notebook.project import connect as connect
 from meson_core.spec.model import Retry as Retry
 from meson_runtime import Artifact as Artifact
 from meson_runtime import ctx as ctx

@@ -86,6 +86,10 @@ class MesonError(Exception):
         text = self.message if self.where is None else f"{self.where}: {self.message}"
         return text if self.hint is None else f"{text}\n  hint: {self.hint}"
 
+    def _render_traceback_(self) -> list[str]:
+        """What notebooks show below a cell: what is wrong, and nothing of where in Meson that was noticed."""
+        return [f"error[{self.code}]: {self}"]
+
 
 class AuthoringError(MesonError):
     """Something in a workflow, its parameters or its expressions is not right; nothing has been run."""

@@ -100,16 +100,7 @@ class Project:
     @cached_property
     def kinds(self) -> Kinds:
         """What the checks know of the installed step kinds."""
-        from meson_core.plugins import PluginState
-        from meson_core.spec import BrokenKind, KindFacts
-
-        unusable = (PluginState.broken, PluginState.conflict, PluginState.disabled)
-        out = {
-            info.name: BrokenKind(info.name, info.error or "the settings disable it", info.origin)
-            for info in self.plugins.listing
-            if info.state in unusable
-        }
-        return out | {name: KindFacts.of(name, kind.Options) for name, kind in self.plugins.kinds.items()}
+        return self.plugins.kind_facts
 
     def check(self, loaded: Loaded) -> Workflow:
         """The workflow as it can be run, checked with the step kinds that are installed.

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         SchedulerDefinition,
         StepKind,
     )
+    from meson_core.spec import Kinds
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,19 @@ class Plugins:
     def kinds(self) -> Mapping[str, StepKind]:
         """Step kinds by name."""
         return self.declared[KIND]
+
+    @property
+    def kind_facts(self) -> Kinds:
+        """What checks of workflows know of step kinds, with those whose plugin cannot be used."""
+        from meson_core.spec import BrokenKind, KindFacts  # noqa: PLC0415  few questions need them
+
+        unusable = (PluginState.broken, PluginState.conflict, PluginState.disabled)
+        out = {
+            info.name: BrokenKind(info.name, info.error or "the settings disable it", info.origin)
+            for info in self.listing
+            if info.state in unusable
+        }
+        return out | {name: KindFacts.of(name, kind.Options) for name, kind in self.kinds.items()}
 
     @property
     def schedulers(self) -> Mapping[str, SchedulerDefinition]:

@@ -19,6 +19,7 @@ NAMES = {
     "bootstrap": "meson_core.dsl.sweeps",
     "build": "meson_core.dsl.build",
     "choose": "meson_core.dsl.composites",
+    "connect": "meson_core.notebook.project",
     "cross_validate": "meson_core.dsl.sweeps",
     "ctx": "meson_runtime.context",
     "dump_yaml": "meson_core.dsl.documents",
