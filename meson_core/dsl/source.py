@@ -77,7 +77,7 @@ class _Collection:
     def need(self, name: str, scope: dict[str, Any]) -> None:
         """Have a name in the text, as what it stands for in a scope."""
         value = scope[name]
-        if id(value) in self._known:
+        if id(value) in self._known or _is_builtin(name, value):
             return
         home = _home(name, value)
         if isinstance(value, types.ModuleType):
@@ -150,6 +150,12 @@ def _surroundings(fn: Any) -> dict[str, Any]:
         except ValueError:  # not assigned yet
             continue
     return scope
+
+
+def _is_builtin(name: str, value: Any) -> bool:
+    """Whether it is what Python itself has under this name, bare or in a wrapper: IPython puts one around `open`."""
+    own = getattr(builtins, name, None)
+    return own is not None and (value is own or getattr(value, "__wrapped__", None) is own)
 
 
 def _home(name: str, value: Any) -> tuple[str, str] | None:

@@ -291,6 +291,30 @@ def test_a_class_of_a_cell_is_found_though_python_does_not_know_where_it_is(tmp_
     assert _run(locate(session["f"], None), tmp_path) == "pair"
 
 
+def test_what_ipython_wraps_around_open_is_still_open(tmp_path: Path) -> None:
+    session = _cell(
+        """
+        import builtins, functools
+        from meson_core import step
+
+        @functools.wraps(builtins.open)
+        def open(*args, **more):
+            return builtins.open(*args, **more)
+
+        @step
+        def f(path: str) -> str:
+            with open(path) as opened:
+                return opened.read()
+        """,
+        {},
+    )
+    (tmp_path / "text").write_text("told")
+    located = locate(session["f"], None)
+
+    assert "wraps" not in located["source"]
+    assert _run(located, tmp_path, str(tmp_path / "text")) == "told"
+
+
 def test_other_names_of_things_are_kept(tmp_path: Path) -> None:
     session = _cell(
         """
