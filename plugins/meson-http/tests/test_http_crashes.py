@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from tests.http_project import Project, until
@@ -27,6 +30,18 @@ train = kind(
     MORE
 )(where=where)
 wf = workflow("crashes", train, outputs={"state": train.output["state"]})
+"""
+FAN_OUT = """
+from meson_core import Retry, for_each, kind, param, workflow
+
+where = param("where", str)
+each = for_each(item=list(range(10)))
+train = kind(
+    "http", name="train", method="POST", url="${where}/jobs", json={"item": "${item}"}, deduplicates=True,
+    poll={"state": "$.state", "interval_s": 0.05, "max_interval_s": 0.05}, returns={"state": "$.state"},
+    outputs={"state": str}, retries=Retry(platform=None, backoff_s=0), cpus=0.1,
+)(where=where, item=each.item)
+wf = workflow("crashes", each(train))
 """
 FINDS = 'find={"url": "${where}/jobs?key=${meson.job_key}", "job": "$[0].id"},'
 
@@ -108,6 +123,26 @@ def test_a_kill_after_remembering_goes_on_with_the_job(project: Project, victim:
         code, out = project.ended(run)
 
         assert (code, service.submissions) == (0, [service.jobs["1"].key]), out
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_whatever_is_killed_at_whatever_moment_each_key_is_one_job(project: Project, seed: int) -> None:
+    rng = random.Random(seed)
+    project.write("flow.py", FAN_OUT)
+    with HttpService.running(questions=4) as service:
+        run = project.start("run", "flow.py", "-p", f"where={service.base}")
+        for number in range(6):
+            service.misbehave("POST", rng.choice([stalls, hangs_up, says_half, refuses(503)]))
+            service.wait_for("", (number + 1) * 4)
+            for process in project.processes(rng.choice(["meson_core.host", "meson_executor"])):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            service.released.set()
+        code, out = project.ended(run)
+
+        keys = [job.key for job in service.jobs.values()]
+        assert (code, len(keys), len(set(keys))) == (0, 10, 10), out
+        assert set(service.submissions) == set(keys)
 
 
 def test_a_run_that_is_cancelled_stops_its_job(project: Project) -> None:

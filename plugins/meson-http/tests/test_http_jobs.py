@@ -82,9 +82,10 @@ async def test_the_last_answer_may_become_an_artifact(service: HttpService) -> N
     assert (got["file"]["name"], got["state"]) == ("1", "succeeded")
 
 
-async def test_a_service_may_be_done_at_once(service: HttpService) -> None:
+@pytest.mark.parametrize("poll", [{}, {"job": "$.id", "url": "/jobs/${meson.job}"}], ids=["Location", "path"])
+async def test_a_service_may_be_done_at_once(service: HttpService, poll: dict[str, str]) -> None:
     ctx = FakeContext()
-    got = await run(service, ctx, url=f"{service.base}/echo", returns={"method": "$.method"})
+    got = await run(service, ctx, url=f"{service.base}/echo", poll=poll, returns={"method": "$.method"})
 
     assert got == {"method": "POST"}
     assert "remember" not in [what for what, *_ in ctx.told]
