@@ -8,7 +8,7 @@ import os
 import re
 import time
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -224,25 +224,22 @@ class Artifacts:
             ArtifactError: it cannot be read, or the store not be written.
         """
         source = Path(path)
-        digest, size = self._stored(source)
-        value: dict[str, Any] = {"$artifact": digest, "name": source.resolve().name, "size": size}
+        value: dict[str, Any] = {"name": source.resolve().name}
         if source.is_dir():
             value["media"] = DIRECTORY
         else:
             value["media"] = media or mimetypes.guess_type(source.name)[0] or "application/octet-stream"
         if kind is not None:
             value["type"] = kind
-        number = self._store.add_artifact(name or source.resolve().name, value, time.time())
-        if not self.bytes.claim(digest):  # a prune that did not know the row yet was quicker
-            self.bytes.put(source)
-        return self.version(number).record
-
-    def _stored(self, source: Path) -> tuple[str, int]:
-        """Digest and number of the bytes that a file or folder has in the store; a prune beside it may be quicker, once."""
         for _ in range(_TRIES):
-            digest = self.bytes.put(source)
+            digest = value["$artifact"] = self.bytes.put(source)
+            # A prune beside this may be quicker; then the next try has young bytes.
             with contextlib.suppress(ArtifactError), self.bytes.open(digest) as file:
-                return digest, file.seek(0, os.SEEK_END)
+                value["size"] = file.seek(0, os.SEEK_END)
+                claim = partial(self.bytes.claim, digest)
+                number = self._store.add_artifact(name or value["name"], value, time.time(), claim)
+                if number is not None:
+                    return self.version(number).record
         raise ArtifactError(
             f"{source} was stored and is gone again, {_TRIES} times", hint="is something deleting there?"
         )

@@ -2,7 +2,8 @@
 
 The order matters: first what lies in the store is listed, then the catalogue is read, in one transaction. An attempt that
 has put something before the listing is in flight at the reading, or has told by then what it put. One that puts after
-the listing renews the time of change, at which the deletion looks once more, under the lock that putting takes too.
+the listing renews the time of change, at which the deletion looks once more, under the lock that putting takes too. Who
+puts something by hand claims it within the transaction that names it, and the reading waits for such transactions.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 #: Seconds for which bytes stay that nothing names.
 GRACE_S = 86400.0
-#: Seconds by which clocks of machines and file systems may differ.
+#: Seconds by which clocks of machines and file systems may differ; nothing that is younger is ever deleted.
 SKEW_S = 60.0
 
 
@@ -70,7 +71,8 @@ def prune(
     needed = store.needed_artifacts()
     before = now - grace_s
     if needed.busy_since is not None:
-        before = min(before, needed.busy_since - skew_s)
+        before = min(before, needed.busy_since)
+    before -= skew_s
     deleted = freed = held = 0
     for each in listed:
         if each.digest in needed.digests:

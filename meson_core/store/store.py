@@ -19,7 +19,7 @@ from meson_core.store.wishes import Plain, Wish
 from meson_core.store.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from sqlalchemy import Connection
@@ -490,22 +490,29 @@ class Store:
         with self._database.read() as connection:
             return catalogue.uses_of(connection, digest, limit)
 
-    def add_artifact(self, name: str, value: dict[str, Any], at: float) -> int:
+    def add_artifact(self, name: str, value: dict[str, Any], at: float, claim: Callable[[], bool]) -> int | None:
         """Catalogue an artifact that comes from no run.
 
         Args:
             name: what to call it.
-            value: the artifact value; its bytes must be in the artifact store already.
+            value: the artifact value.
             at: s since the epoch.
+            claim: claims its bytes in the artifact store, and says whether they are there; called within the transaction,
+                for which `needed_artifacts` waits.
 
         Returns:
-            Its number.
+            Its number; None when its bytes are not there.
         """
         with self._database.write() as connection:
-            return catalogue.add(connection, name, value, at)
+            return catalogue.add(connection, name, value, at) if claim() else None
 
     def needed_artifacts(self) -> Needed:
-        """Which bytes the rows of this store name, and since when attempts are in flight that may name more."""
+        """Which bytes the rows of this store name, and since when attempts are in flight that may name more.
+
+        What was claimed in a transaction that had begun before this call is named in the answer, if it is to be.
+        """
+        with self._database.write():
+            pass  # one writes at a time: whoever was at it has finished now
         with self._database.read() as connection:
             return retention.needed(connection)
 

@@ -18,11 +18,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.catalogue")
     parser.add_argument("--moments", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--forgetting", action="store_true", help="prunes give up old versions too")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="meson-killed-", ignore_cleanup_errors=True) as folder:
-        outcome = kill_at(given.moments, given.seed, Path(folder) / "yard")
+        outcome = kill_at(given.moments, given.seed, Path(folder) / "yard", forgetting=given.forgetting)
     told = json.dumps(asdict(outcome) | {"seconds": round(time.monotonic() - begin, 1)}, indent=1)
     sys.stdout.write(told + "\n")
     if given.json:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from meson_core.spec.check import check
-from meson_core.spec.model import Constant, Expression, ForEach, Retry, Step, Workflow
+from meson_core.spec.model import Constant, Expression, ForEach, Parameter, Retry, Step, Workflow
 from tests.catalogue.workers import POOL
 
 ITEMS = 4
+#: A run is of one of so many days; what it makes for a day is there for later runs of the same day.
+DAYS = 3
 
 #: What every step does: the artifacts among its inputs must be there, and what it has put must still be when it ends.
 _SOURCE = f"""
@@ -42,7 +44,7 @@ def f(**inputs):
 """
 
 
-def _step(name: str, **inputs: str) -> Step:
+def _step(name: str, artifact: str | None = None, **inputs: str) -> Step:
     bound = {key: Expression(expr=text) for key, text in inputs.items()}
     return Step(
         name=name,
@@ -50,13 +52,14 @@ def _step(name: str, **inputs: str) -> Step:
         options={"function": "f", "source": _SOURCE},
         inputs=bound,
         outputs={"x": "artifact"},
+        artifact=artifact,
         retry=Retry(user=1000, platform=None, backoff_s=0.0),
     )
 
 
 def workflow() -> Workflow:
-    """A step, a loop over it, and one that gathers."""
-    each = ForEach(
-        name="each", variables={"i": Constant(value=list(range(ITEMS)))}, body=(_step("train", base="base.x", i="i"),)
-    )
-    return check(Workflow(name="killed", body=(_step("base"), each, _step("gather", all="train.x"))))
+    """A step, a loop over it, and one that gathers; the loop's models are kept by day and item."""
+    train = _step("train", artifact="model/${day}/${i}", base="base.x", i="i", day="day")
+    each = ForEach(name="each", variables={"i": Constant(value=list(range(ITEMS)))}, body=(train,))
+    gather = _step("gather", all="train.x")
+    return check(Workflow(name="killed", params={"day": Parameter(type="int")}, body=(_step("base"), each, gather)))

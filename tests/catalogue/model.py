@@ -34,36 +34,58 @@ class Version(NamedTuple):
     attempt: int
     digest: str
     items: str
+    key: str | None
     uses: tuple[tuple[str, str], ...]
 
 
-def expected(client: Client) -> Counter[Version]:
-    """The versions that the log says there are."""
+class Told(NamedTuple):
+    """What the log says.
+
+    Args:
+        versions: that there must be.
+        made: key of a kept result → digests that were made under it, in order.
+        wrong: what the log itself should not say.
+    """
+
+    versions: Counter[Version]
+    made: dict[str, list[str]]
+    wrong: list[str]
+
+
+def read_logs(client: Client) -> Told:
+    """Work out of the logs of all runs, the earliest first, what the catalogue must hold."""
     plan = compile_plan(workflow())
-    found: Counter[Version] = Counter()
-    for run in client.runs(limit=_ALL):
+    base, train = plan.by_name["base"], plan.by_name["train"]
+    told = Told(Counter(), {}, [])
+    for run in reversed(client.runs(limit=_ALL)):
         machine = RunMachine(plan)
         digests: dict[tuple[int, ...], str] = {}
         for row in client.events(run.run_id):
             event = row.event
             changes = machine.handle(event).changes
-            if not isinstance(event, ev.AttemptSucceeded):
+            if not isinstance(event, ev.AttemptSucceeded | ev.ResultFound):
                 continue
-            if not any(change.instance == event.instance and change.after is State.succeeded for change in changes):
+            ended = {change.after for change in changes if change.instance == event.instance}
+            if not ended & {State.succeeded, State.skipped}:
                 continue
-            digest = msgspec.json.decode(event.outputs)["x"]["$artifact"]
-            digests[event.instance] = digest
-            step = plan.nodes[event.instance[0]].name
-            items = {"i": event.instance[1]} if step == "train" else {}
+            digest = digests[event.instance] = msgspec.json.decode(event.outputs)["x"]["$artifact"]
+            step, item = plan.nodes[event.instance[0]].name, event.instance[-1]
+            key = f"model/{run.params['day']}/{item}" if step == "train" else None
+            if isinstance(event, ev.ResultFound):
+                if digest not in told.made.get(str(key), ()):
+                    told.wrong.append(f"{run.run_id}: {key} was restored as {digest}, which nobody had made")
+                continue
+            if key is not None:
+                told.made.setdefault(key, []).append(digest)
             uses: tuple[tuple[str, str], ...] = ()
             if step == "train":
-                uses = (("base", digests[plan.by_name["base"],]),)
+                uses = (("base", digests[base,]),)
             elif step == "gather":
-                train = plan.by_name["train"]
-                uses = tuple((f"all[{item}]", digests[train, item]) for item in range(ITEMS))
-            version = Version(run.run_id, f"{step}.x", event.instance, event.attempt, digest, json.dumps(items), uses)
-            found[version] += 1
-    return found
+                uses = tuple((f"all[{each}]", digests[train, each]) for each in range(ITEMS))
+            items = json.dumps({"i": item} if step == "train" else {})
+            found = Version(run.run_id, f"{step}.x", event.instance, event.attempt, digest, items, key, uses)
+            told.versions[found] += 1
+    return told
 
 
 def catalogued(client: Client) -> tuple[Counter[Version], list[Found]]:
@@ -82,6 +104,7 @@ def catalogued(client: Client) -> tuple[Counter[Version], list[Found]]:
                     record.attempt,
                     record.digest,
                     json.dumps(dict(record.items)),
+                    record.key,
                     uses,
                 )
             ] += 1
@@ -102,16 +125,20 @@ def dangling(client: Client, latest: int) -> list[str]:
     ]
 
 
-def judge(client: Client, put: list[list[Any]]) -> list[str]:
+def judge(client: Client, put: list[list[Any]], *, forgetting: bool) -> list[str]:
     """What is wrong with the catalogue once all is quiet.
 
     Args:
         client: to it.
         put: the journal of what was put by hand.
+        forgetting: versions were given up meanwhile, so what was made once may have had to be made again.
     """
-    wrong = dangling(client, _ALL)
     found, rows = catalogued(client)
-    must = expected(client)
+    told = read_logs(client)
+    must = told.versions
+    wrong = [*dangling(client, _ALL), *told.wrong]
+    if not forgetting:
+        wrong += [f"{key} was made {len(made)} times" for key, made in told.made.items() if len(made) > 1]
     wrong += [f"lost from the catalogue: {version}" for version in must - found]
     wrong += [f"nobody made: {version}" for version in found - must]
     by_hand = {each.record.number: each.record for each in rows if not each.record.run_id}
@@ -123,7 +150,10 @@ def judge(client: Client, put: list[list[Any]]) -> list[str]:
     begun = sum(line[0] == "begin" for line in put)
     if len(by_hand) > begun:
         wrong.append(f"{len(by_hand)} versions were put by hand, and only {begun} were begun")
-    latest = {(each.record.workflow, each.record.name, str(each.record.items)): each for each in reversed(rows)}
+    latest = {
+        (each.record.workflow, each.record.name, each.record.key, str(each.record.items)): each
+        for each in reversed(rows)
+    }
     wrong += [f"the latest version of {each.record.name} was given up" for each in latest.values() if each.forgotten_at]
     return wrong
 

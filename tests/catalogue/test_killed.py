@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_nothing_dangles_nothing_is_lost_nothing_stays_behind(seed: int, tmp_path: Path) -> None:
-    outcome = kill_at(12, seed, tmp_path / "yard")
+@pytest.mark.parametrize("forgetting", [False, True])
+def test_nothing_dangles_nothing_is_lost_nothing_stays_behind(forgetting: bool, tmp_path: Path) -> None:
+    outcome = kill_at(12, 1, tmp_path / "yard", forgetting=forgetting)
 
     assert outcome.wrong == []
     assert outcome.versions > 0

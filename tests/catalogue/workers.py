@@ -32,15 +32,22 @@ def content(number: int) -> bytes:
 
 def prune_without_end(project: str, journal: str) -> None:
     """Prune with no grace at all: whatever stays does so because somebody needs it."""
-    rng = random.Random()
+    _prune(project, journal, grace_s=0.0, older_than_s=None)
+
+
+def forget_without_end(project: str, journal: str) -> None:
+    """Give up versions of half a second as well; the grace covers a result that is being restored just then."""
+    _prune(project, journal, grace_s=1.0, older_than_s=0.5)
+
+
+def _prune(project: str, journal: str, *, grace_s: float, older_than_s: float | None) -> None:
     with connect(project) as client, Path(journal).open("a") as told:
         while True:
-            older_than_s = rng.choice([None, None, 0.5])
             done = prune(
                 client.store,
                 client._artifacts.bytes,
                 now=time.time(),
-                grace_s=0.0,
+                grace_s=grace_s,
                 older_than_s=older_than_s,
                 skew_s=SKEW_S,
             )
@@ -114,6 +121,10 @@ class Beside:
             self._process.kill()
             self._process.join()
             self._process = None
+
+    def lines(self) -> int:
+        """How many lines it has told, and those before it."""
+        return self.journal.read_bytes().count(b"\n") if self.journal.exists() else 0
 
     def told(self) -> list[list[object]]:
         """What it told, and those before it; a line that a kill cut short is none."""

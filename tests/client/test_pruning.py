@@ -19,7 +19,7 @@ from meson_core.spec.states import Cause, State
 from tests.store.building import Log, put, sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from meson_core.client import Client
@@ -128,16 +128,20 @@ def test_a_file_that_is_put_by_hand_beside_a_prune_is_there(place: Place, monkey
     source = place.client.directory / "rates.csv"
     source.write_text("a,b")
     add = place.client.store.add_artifact
+    deleted: list[int] = []
 
-    def prune_first(name: str, value: dict[str, object], at: float) -> int:
-        place.age(str(value["$artifact"]), DAY_S)
-        assert place.client.prune_artifacts(grace_s=0).deleted == 1
-        return add(name, value, at)
+    def prune_first(name: str, value: dict[str, object], at: float, claim: Callable[[], bool]) -> int | None:
+        if not deleted:
+            place.age(str(value["$artifact"]), DAY_S)
+            deleted.append(place.client.prune_artifacts(grace_s=0).deleted)
+        return add(name, value, at, claim)
 
     monkeypatch.setattr(place.client.store, "add_artifact", prune_first)
     record = place.client.put_artifact(source)
 
+    assert deleted == [1]
     assert place.files.exists(record.digest)
+    assert [each.number for each in place.client.artifacts()] == [record.number]
 
 
 def test_versions_that_are_given_up_are_still_known(place: Place) -> None:

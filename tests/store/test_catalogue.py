@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 EVERY = ArtifactQuery()
 
 
+def there() -> bool:
+    return True
+
+
 def digest(number: int) -> str:
     return f"sha256:{number:064x}"
 
@@ -121,7 +125,7 @@ def test_versions_are_found_by_what_is_known_of_them(store: Store) -> None:
     log = begin(store)
     for index in range(3):
         succeed(log, (2, index), {"m": value(index)}, origin=Origin(key=f"m/{index}"))
-    by_hand = store.add_artifact("rates", value(9, type="table"), NOW + 50)
+    by_hand = store.add_artifact("rates", value(9, type="table"), NOW + 50, there)
 
     def names(limit: int = 100, **asked: Any) -> list[int]:
         return [each.record.number for each in store.artifacts(ArtifactQuery(**asked), limit=limit)]
@@ -162,9 +166,9 @@ def test_lineage_goes_both_ways(store: Store) -> None:
 def test_the_latest_version_before_is_what_went_in(store: Store) -> None:
     """Equal bytes may come from several steps; what came later cannot have been the input."""
     log = begin(store)
-    first = store.add_artifact("rates", value(1), NOW)
+    first = store.add_artifact("rates", value(1), NOW, there)
     succeed(log, (0,), {"m": value(2)}, origin=Origin(uses=(("rates", digest(1)),)))
-    store.add_artifact("rates", value(1), NOW + 10)
+    store.add_artifact("rates", value(1), NOW + 10, there)
 
     made = store.artifacts(ArtifactQuery(name="prepare.m"))[0].record
     ((_, _, found),) = store.inputs_of(made)

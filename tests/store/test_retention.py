@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from meson_core.store import Store
 
 
+def there() -> bool:
+    return True
+
+
 def digest(number: int) -> str:
     return f"sha256:{number:064x}"
 
@@ -54,7 +58,7 @@ def test_all_that_a_run_works_on_is_named(store: Store) -> None:
     log = Log(store, store.acquire("local", "a test"), "run1", put(store, Workflow(name="w", body=(constant,))))
     succeed(log, (0,), 2)
     log.write([ValueEmitted(NOW, (0,), 1, "plot", raw({"svg": value(3)}))])
-    store.add_artifact("rates", value(4), NOW)
+    store.add_artifact("rates", value(4), NOW, there)
     wish = Start(workflow=put(store, sweep()), code="", params={"data": [value(5)]})
     store.put_wish("start", "run2", wish, by="ada", cell="local")
     log.write(
@@ -128,16 +132,16 @@ def test_the_same_name_elsewhere_is_another_artifact(store: Store) -> None:
         log = Log(store, lease, name, put(store, Workflow(name=name, body=(Step(name="prepare", kind="shell"),))))
         succeed(log, (0,), len(name) + ord(name[0]))
         end(log)
-    store.add_artifact("prepare.m", value(1), NOW)
-    store.add_artifact("prepare.m", value(2), NOW)
+    store.add_artifact("prepare.m", value(1), NOW, there)
+    store.add_artifact("prepare.m", value(2), NOW, there)
 
     assert store.forget_artifacts(NOW + 100, NOW) == 1
     assert forgotten(store) == {1}
 
 
 def test_bytes_that_a_later_version_has_too_stay(store: Store) -> None:
-    store.add_artifact("rates", value(1), NOW)
-    store.add_artifact("rates", value(1), NOW)
+    store.add_artifact("rates", value(1), NOW, there)
+    store.add_artifact("rates", value(1), NOW, there)
 
     assert store.forget_artifacts(NOW + 100, NOW) == 1
     assert numbers(store) == {1}
