@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from meson_core.spec.plan import Instance, Plan
-    from meson_core.store.records import LookupRow, ResultRow, RunRow
+    from meson_core.store.records import LookupRow, RunRow
     from meson_core.store.store import Store
 
 #: Earlier results of a step among which the nearest is looked for.
@@ -144,14 +144,11 @@ class _Comparing:
 
     def _nearest(self, row: LookupRow) -> Nearest | None:
         earlier = self._store.results_of_step(self._workflow, self._step, before=row.at, limit=_NEAR)
-        best: tuple[list[Difference], ResultRow] | None = None
-        for result in earlier:  # the latest first
-            differences = differences_of(result.facts, row.facts)
-            if best is None or len(differences) < len(best[0]):
-                best = differences, result
-        if best is None:
+        if not earlier:
             return None
-        differences, result = best
+        compared = [(differences_of(result.facts, row.facts), result) for result in earlier]
+        # Of those that differ least the one of the same item, and of these the latest, which comes first.
+        differences, result = min(compared, key=lambda one: (len(one[0]), one[1].instance[1:] != row.instance[1:]))
         told = [one for each in differences for one in self._in_files(each, result.facts, row.facts)]
         indexes = "".join(f"[{index}]" for index in result.instance[1:])
         return Nearest(result.run_id, self._step + indexes, result.at, told)

@@ -116,7 +116,9 @@ class Keys:
 
 
 def told(value: Any) -> str:
-    """A JSON value as its short canonical text, or as the digest of that; an artifact in it counts by its digest alone."""
+    """A JSON value as its short canonical text, or as the digest of that; an artifact counts by its digest alone."""
+    if is_artifact(value):
+        return str(value["$artifact"])
     text = canonical_json(_by_content(value))
     if len(text) <= _SHORT:
         return text

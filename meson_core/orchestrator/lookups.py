@@ -162,7 +162,7 @@ class Lookups:
             if made is None and row is not None:
                 made = (row.run_id, row.outputs)
             if made is None:
-                self._missing(question.run, question.command, question.key, "no result of this key", question.facts)
+                self._missing(question.run, question.command, question.key, _none_of(question.facts), question.facts)
                 continue
             run_id, outputs = made
             problem = _misfit(question, outputs)
@@ -223,6 +223,13 @@ class Lookups:
             self._clock.now(), command.instance, command.attempt, key, why, msgspec.Raw(_encode(facts))
         )
         self._feeder.feed(run, event)
+
+
+def _none_of(facts: Facts) -> str:
+    """Nothing was found under a key of these."""
+    if "kind" not in facts:
+        return f"there is no result {facts['artifact']} yet"
+    return "no earlier result was made of the same"
 
 
 def _misfit(question: _Question, outputs: bytes) -> str:

@@ -68,6 +68,7 @@ def test_an_artifact_counts_by_its_content_wherever_it_is() -> None:
     one, same = ({"$artifact": DIGEST, "name": name, "size": 1, "media": "text/plain"} for name in ("a", "b"))
     other = {**one, "$artifact": f"sha256:{'1' * 64}"}
 
+    assert told(one) == told(same) == DIGEST
     assert told({"models": [one]}) == told({"models": [same]}) != told({"models": [other]})
 
 
