@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from meson_core.cli.scaffold import KINDS, plugin_name, write_plugin
-from meson_core.errors import ConflictError, SettingsError
+from meson_core.errors import ConflictError
 from tests.cli.wheels import Site
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def test_names(text: str, name: str) -> None:
     "text", ["", "Greet", "my_plugin", "-x", "x-", "1x", "a b", "../x", "core", "meson-executor", "größe"]
 )
 def test_what_cannot_be_a_name(text: str) -> None:
-    with pytest.raises(SettingsError):
+    with pytest.raises(ValueError):
         plugin_name(text)
 
 

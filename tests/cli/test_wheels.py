@@ -210,3 +210,35 @@ def test_what_depends_on_a_plugin_is_shown(site: Site, project: Path) -> None:
     assert "declares    step kind greet" in shown
     assert "asks for    meson-core~=0.1.0" in shown
     assert "last error  none" in shown
+
+
+def test_a_run_that_meets_another_version_says_what_would_change(
+    tmp_path_factory: pytest.TempPathFactory, project: Path
+) -> None:
+    """The plugin is upgraded while a run waits: nothing of it starts, and people see why wherever they look."""
+    folder = tmp_path_factory.mktemp("upgraded")
+    write_plugin(folder / "greet", "greet", "step", "0.1.0")
+    site = Site.with_core(folder, folder / "greet")
+    (project / "flow.py").write_text(WORKFLOW.replace('whom="wheels", ', 'whom="wheels", cpus=1000, '))
+    submitted = site.run("mesonctl", "submit", "flow.py", cwd=project)
+    assert submitted.returncode == 0, submitted.stdout
+    serving = site.start("mesonctl", "serve", cwd=project)
+    try:
+        site.until("cpus >= 1000", "mesonctl", "why", "last", "hello", cwd=project)
+    finally:
+        serving.terminate()
+        serving.wait(60)
+    manifest = folder / "greet" / "pyproject.toml"
+    manifest.write_text(manifest.read_text().replace('version = "0.1.0"', 'version = "0.2.0"'))
+    site.install(folder / "greet", dependencies=False)
+    serving = site.start("mesonctl", "serve", cwd=project)
+    try:
+        why = site.until("is pinned to", "mesonctl", "why", "last", "hello", cwd=project)
+    finally:
+        serving.terminate()
+        serving.wait(60)
+    shown = site.run("mesonctl", "plugins", "show", "greet", cwd=project).stdout
+
+    expected = "meson-greet 0.1.0 for the step kind 'greet', and 0.2.0 is installed, which would do hello: install what it needs"
+    assert expected in " ".join(why.split())
+    assert "(running), pinned to meson-greet 0.1.0: hello" in shown

@@ -45,7 +45,10 @@ def new(project: Project, name: str, kind: str, into: Path | None) -> None:
     from meson_core import __version__
     from meson_core.cli.scaffold import KINDS, PREFIX, plugin_name, write_plugin
 
-    plugin = plugin_name(name)
+    try:
+        plugin = plugin_name(name)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="NAME") from None
     for info in project.plugins.listing:
         if info.name == plugin:
             raise ConflictError(f"there is a plugin {info.label} already", hint="choose another name")

@@ -10,7 +10,7 @@ import re
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from meson_core.errors import ConflictError, SettingsError
+from meson_core.errors import ConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -36,16 +36,15 @@ def plugin_name(text: str) -> str:
     """The name of a plugin, from what somebody typed: `meson-greet` is the distribution of `greet`.
 
     Raises:
-        SettingsError: it cannot be a name.
+        ValueError: it cannot be a name; the message says what can.
     """
     name = text.removeprefix(PREFIX)
     if not _NAME.fullmatch(name):
-        raise SettingsError(
-            f"{text!r} cannot be the name of a plugin",
-            hint="write small letters and digits, with '-' between words: spark, big-query",
+        raise ValueError(
+            f"{text!r} is not of the form spark, big-query: small letters and digits, with '-' between words"
         )
     if name in _OURS:
-        raise SettingsError(f"{PREFIX}{name} is a distribution of Meson itself", hint="choose another name")
+        raise ValueError(f"{PREFIX}{name} is a distribution of Meson itself")
     return name
 
 
