@@ -22,14 +22,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urljoin, urlsplit
 
 import httpx
 
 from meson_core.errors import BackendError
 from meson_http import bodies
 from meson_http.answers import Answer, phrase
-from meson_http.urls import origin, shown
+from meson_http.urls import joined, origin, shown
 from meson_http.waiting import asked_s
 
 if TYPE_CHECKING:
@@ -230,10 +229,7 @@ class Exchange:
             raise NoAnswerError(f"{request}: {_line(error)}", begun=True, retryable=False) from None
 
     def _built(self, request: Request) -> httpx.Request:
-        try:
-            trusted = origin(request.url) in self._trusted
-        except ValueError as error:
-            raise BackendError(f"{request}: {error}", retryable=False) from None
+        trusted = origin(request.url) in self._trusted
         if not trusted and (request.body.secret or self._voice.is_secret(request.url)):
             raise BackendError(
                 f"{request}: this host is another than the step's own, and what is to be sent holds a secret",
@@ -329,9 +325,7 @@ class Exchange:
         target = answer.headers.get("Location")
         if answer.status not in _REDIRECTS or target is None or self._expected(request, answer.status):
             return None
-        url = urljoin(answer.url, target)
-        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-            raise BackendError(f"{request}: a redirect to {shown(url)!r}, which is no http URL", retryable=False)
+        url = joined(answer.url, target)
         policy = self._options.redirects
         if policy == "none" or (policy == "same origin" and origin(url) != origin(answer.url)):
             raise BackendError(

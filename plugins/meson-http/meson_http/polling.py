@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urljoin
 
 from meson_core.errors import BackendError, MesonError
 from meson_http import paths
 from meson_http.answers import phrase
 from meson_http.templates import as_text
-from meson_http.urls import is_url
+from meson_http.urls import is_url, joined
 
 if TYPE_CHECKING:
     from meson_http.answers import Answer
@@ -56,7 +55,7 @@ def job_of(poll: Poll, answer: Answer) -> str | None:
     for header in _HEADERS:
         if header in answer.headers:
             found = answer.headers[header]
-            return found if poll.url is not None else urljoin(answer.url, found)
+            return found if poll.url is not None else joined(answer.url, found)
     if answer.status != 202:
         return None
     raise BackendError(
@@ -75,7 +74,7 @@ def handle(poll: Poll, found: str, answer: Answer) -> str:
     if poll.url is not None:
         return found
     if is_url(found):
-        return urljoin(answer.url, found)
+        return joined(answer.url, found)
     raise BackendError(
         f"the job is {found!r}, which is no URL",
         retryable=False,

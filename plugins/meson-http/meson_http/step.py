@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urljoin
 
 from meson_core.errors import BackendError, MesonError
 from meson_http import answers, bodies, paths, polling
@@ -20,7 +19,7 @@ from meson_http.opening import headers_of, home_of, secrets_of
 from meson_http.options import SAFE
 from meson_http.polling import JobFailedError
 from meson_http.templates import Values, as_text, fill_json, places, secret_names
-from meson_http.urls import fill_url, is_url, query_pairs, shown, with_query
+from meson_http.urls import fill_url, is_url, joined, query_pairs, shown, with_query
 from meson_http.waiting import next_wait_s, pause
 
 if TYPE_CHECKING:
@@ -55,6 +54,11 @@ async def carry_out(options: HttpOptions, ctx: StepContext) -> Mapping[str, Any]
             return await _Step(options, ctx, values, discretion, voice, exchange).run()
     except MesonError as error:
         raise discretion.discreet(error) from None
+    except Exception as error:
+        # A library's own error may quote what it was given.
+        if voice.is_secret(str(error)):
+            raise BackendError(discretion.hide(f"{type(error).__name__}: {error}"), retryable=False) from None
+        raise
 
 
 class _Step:
@@ -99,10 +103,11 @@ class _Step:
     # --- a service that answers at once -------------------------------------------------------------------------------
 
     async def _call(self) -> Mapping[str, Any]:
-        if self._options.method not in SAFE:
-            await self._ctx.submitting(recoverable=self._options.recoverable)
         async with answers.room(self._options.returns, self._ctx) as save:
-            return await self._outputs(await self._submit(save), save)
+            request = await self._request(save)
+            if self._options.method not in SAFE:
+                await self._ctx.submitting(recoverable=self._options.recoverable)
+            return await self._outputs(await self._submit(request), save)
 
     async def _outputs(self, answer: Answer, save: Path | None) -> Mapping[str, Any]:
         limit = self._options.max_answer_bytes
@@ -118,8 +123,9 @@ class _Step:
             self._voice.log(f"goes on with the job {self._job}")
         else:
             if not await self._found(poll):
+                request = await self._request(None)
                 await self._ctx.submitting(recoverable=self._options.recoverable)
-                answer = await _to_its_end(self._begin(poll))
+                answer = await _to_its_end(self._begin(poll, request))
             if self._job is not None:
                 await self._voice.remember(self._job)
         if self._job is not None:
@@ -128,10 +134,10 @@ class _Step:
         assert answer is not None
         return await self._result(poll, answer)
 
-    async def _begin(self, poll: Poll) -> Answer | None:
+    async def _begin(self, poll: Poll, request: Request) -> Answer | None:
         """Submit, and find out which job that began; an answer without one is the result."""
         try:
-            answer = await self._submit(None)
+            answer = await self._submit(request)
         except RefusedError as error:
             # There is one of that key already, says the service; so it is ours.
             if error.answer.status == 409 and await self._found(poll):
@@ -207,22 +213,25 @@ class _Step:
         if not result.startswith("$."):
             return self._url(result)
         try:
-            return urljoin(answer.url, as_text(answer.select(result)))
+            return joined(answer.url, as_text(answer.select(result)))
         except paths.NotThereError as error:
             raise BackendError(f"the result of the job {self._job}: {error}", retryable=False) from None
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
-    async def _submit(self, save: Path | None) -> Answer:
-        """Send the step's own request."""
+    async def _request(self, save: Path | None) -> Request:
+        """The step's own request; what is wrong with it is found before the intent to send it is told."""
         options = self._options
         body = await bodies.make(options, self._values, self._ctx)
         key = () if options.key_header is None else ((options.key_header, self._ctx.job_key),)
         url = with_query(self._exchange.home, query_pairs(fill_json(options.query, self._values)))
+        return Request(options.method, url, body, key, save=save)
+
+    async def _submit(self, request: Request) -> Answer:
         try:
-            return await self._exchange.ask(Request(options.method, url, body, key, save=save))
+            return await self._exchange.ask(request)
         except (NoAnswerError, RefusedError) as error:
-            if error.retryable and not error.begun and not options.recoverable:
+            if error.retryable and not error.begun and not self._options.recoverable:
                 # Nothing has begun, for certain: the next attempt may ask again, and no person is needed.
                 await self._ctx.submitting(recoverable=True)
             raise
@@ -232,7 +241,7 @@ class _Step:
         return self._job if poll.url is None else self._url(poll.url)
 
     def _url(self, template: str) -> str:
-        return urljoin(self._exchange.home, fill_url(template, self._values_with_job()))
+        return joined(self._exchange.home, fill_url(template, self._values_with_job()))
 
     def _values_with_job(self) -> Values:
         return Values(self._values.inputs, {**self._values.facts, "job": self._job}, self._values.secrets)
@@ -249,6 +258,8 @@ class _Step:
         try:
             if self._job is not None or not _names_job(cancel) or (poll is not None and await self._found(poll)):
                 await self._stop(cancel, poll)
+            else:
+                self._voice.log("this step knows of no job to cancel")
         except MesonError as error:
             self._voice.log(f"the job could not be cancelled: {error}")
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from meson_core.errors import BackendError
 from meson_http.templates import Place, as_text, parse
@@ -139,6 +139,22 @@ def origin(url: str) -> str:
         raise ValueError(f"{url!r} is no absolute http or https URL")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}:{parts.port or _PORTS[parts.scheme]}"
+
+
+def joined(base: str, reference: str) -> str:
+    """Where a reference in an answer leads to.
+
+    Raises:
+        BackendError: nowhere that can be asked.
+    """
+    try:
+        url = urljoin(base, reference)
+        origin(url)
+    except ValueError:
+        raise BackendError(
+            f"the service names {reference!r:.200}, which is no http or https URL", retryable=False
+        ) from None
+    return url
 
 
 def is_url(text: str) -> bool:

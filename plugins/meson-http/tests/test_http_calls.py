@@ -139,6 +139,18 @@ async def test_what_cannot_be_sent_is_the_users_and_nothing_is_asked(
     assert service.asked == []
 
 
+async def test_a_file_out_of_reach_is_the_platforms_and_nothing_was_intended(
+    service: HttpService, tmp_path: Path
+) -> None:
+    (tmp_path / "model").write_bytes(b"weights")
+    ctx = FakeContext(inputs={"model": FakeContext.value(tmp_path / "model")})
+    error = await refused(service, ctx, method="POST", file="model")
+
+    assert error.retryable
+    assert "the input 'model' cannot be sent" in str(error)
+    assert (ctx.told, service.asked) == ([], [])
+
+
 # --- what comes back ------------------------------------------------------------------------------------------------
 
 
@@ -392,7 +404,8 @@ async def test_redirects_can_be_off_and_end(service: HttpService, ctx: FakeConte
     assert await call(
         service, ctx, path="/moved/302?to=/echo", expect=[302], returns={"to": {"header": "Location"}}
     ) == {"to": "/echo"}
-    assert "no http URL" in str(await refused(service, ctx, path="/moved/302?to=file:///etc/passwd"))
+    for nowhere in ("file:///etc/passwd", "http:///path"):
+        assert "no http or https URL" in str(await refused(service, ctx, path=f"/moved/302?to={nowhere}"))
 
 
 async def test_a_service_proves_who_it_is(ctx: FakeContext) -> None:

@@ -320,6 +320,19 @@ async def test_a_call_that_is_stopped_asks_for_it_by_its_key(service: HttpServic
     assert [(one.method, one.path) for one in service.asked] == [("POST", "/echo"), ("DELETE", "/echo/stop/job-key")]
 
 
+async def test_a_job_is_stopped_only_if_there_is_one(service: HttpService) -> None:
+    """Its submission was refused while it was stopped."""
+    service.misbehave("POST", refuses(400))
+    ctx = FakeContext(crash="submitting")
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(Http().run(step(service, cancel={}), ctx))
+        await asyncio.wait_for(ctx.crashed.wait(), DEADLINE_S)
+        task.cancel()
+        await asyncio.wait([task], timeout=DEADLINE_S)
+    assert ("log", "this step knows of no job to cancel") in ctx.told
+    assert service.asked == []
+
+
 async def test_an_error_is_of_the_tree_and_has_its_code() -> None:
     assert issubclass(JobFailedError, MesonError)
     assert JobFailedError.code == "job-failed"
