@@ -22,7 +22,7 @@ unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test cover check lint types contracts docs bench prove fix lock dist clean
+.PHONY: help setup demo importance test cover check lint types contracts docs bench prove fix lock dist clean
 
 help: ## list the jobs
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -60,6 +60,11 @@ demo: $(INSTALLED) $(DATA) ## run the flagship example with the live view
 	@$(BIN)/python $(FLAGSHIP)/registry.py $(FLAGSHIP)/published -- \
 		$(BIN)/mesonctl run $(FLAGSHIP)/workflow.py -p registry={registry}
 	@$(BIN)/python $(FLAGSHIP)/results.py
+
+importance: $(INSTALLED) $(DATA) ## draw what each feature was worth on thirty dates of the example's data
+	@$(BIN)/mesonctl run $(FLAGSHIP)/importance.py
+	@$(BIN)/mesonctl --project $(FLAGSHIP) artifacts plot measure_importance.importance --with importance \
+		--out $(FLAGSHIP)/importance.html
 
 $(DATA): $(FLAGSHIP)/fetch_data.py | $(INSTALLED)
 	@PYTHON="$(PYTHON)" $(BIN)/python $<
