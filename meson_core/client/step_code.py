@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from meson_core.client.project_files import SKIPPED
 from meson_core.ports import PythonCall
 
 if TYPE_CHECKING:
@@ -55,14 +56,15 @@ def digest_of(files: dict[str, str]) -> str:
 
 @lru_cache(maxsize=16)
 def bundle_files(folder: Path) -> dict[str, str]:
-    """All files of a bundle with their digests; bundles never change.
+    """All files of a bundle with their digests; its code never changes.
 
     Raises:
         OSError: they cannot be read.
     """
     found: dict[str, str] = {}
     for place, folders, names in os.walk(folder):
-        folders.sort()
+        # What tools leave behind was not in the project either: a step that has run leaves its byte code here.
+        folders[:] = sorted(set(folders) - SKIPPED)
         for name in sorted(names):
             path = Path(place, name)
             if path.is_symlink():

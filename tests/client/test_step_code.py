@@ -90,3 +90,13 @@ def test_the_digest_tells_contents_names_and_modes_apart(folder: Path) -> None:
     assert len(digests) == 5
     bundle_files.cache_clear()
     assert digest_of(bundle_files(folder)) in digests
+
+
+def test_what_a_step_leaves_in_its_bundle_is_not_its_code(folder: Path) -> None:
+    """Else the second run of the same code would be another one, because the first has left its byte code."""
+    before = code_files(folder, Program(argv=("true",)))
+    (folder / "steps" / "__pycache__").mkdir()
+    (folder / "steps" / "__pycache__" / "train.cpython-311.pyc").write_bytes(b"code")
+    bundle_files.cache_clear()
+
+    assert before == code_files(folder, Program(argv=("true",)))
