@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from meson_core.artifacts import ArtifactRecord, ArtifactVersion
     from meson_core.client.explaining import Explanation
     from meson_core.client.pruning import Pruned
-    from meson_core.client.records import Attempt, Lineage, LogLine, RunTree, StepInstance, Sweep, Why
+    from meson_core.client.records import Attempt, Lineage, LogLine, RunTree, StepInstance, Sweep, SweepItem, Why
     from meson_core.plugins import Plugins
     from meson_core.settings import Settings
     from meson_core.spec.plan import Instance, Plan
@@ -389,6 +389,14 @@ class Client(Wishing):
         plan = self._plan_of(row)
         nodes, only = names.find_steps(plan, step)
         return explain(self.store, row, plan, nodes, only, self.directory, limit)
+
+    def sweep_items(self, run: str, name: str | None = None) -> Iterator[SweepItem]:
+        """Every item of a sweep that has begun, with its point, state, seconds and outputs; raises as `sweep` does."""
+        from meson_core.client.sweeps import find_sweep, read_items  # noqa: PLC0415  needed by one command of many
+
+        row = self.run(run)
+        plan = self._plan_of(row)
+        return read_items(self.store, row, plan, find_sweep(plan, name))
 
     # --- what happens -------------------------------------------------------------------------------------------------
 

@@ -187,10 +187,26 @@ def read_sweep(
         failed=len(bad),
         fraction=node.fraction,
         eta_s=node.eta_s,
-        best=tuple(show(index, items[index]) for _, index in best),
-        failures=tuple(show(index, items[index]) for index in bad[:limit]),
-        slowest=tuple(show(index, items[index]) for _, index in slowest),
+        best=tuple(show(index, items[index], reader.outputs_at(index)) for _, index in best),
+        failures=tuple(show(index, items[index], reader.outputs_at(index)) for index in bad[:limit]),
+        slowest=tuple(show(index, items[index], reader.outputs_at(index)) for _, index in slowest),
     )
+
+
+def read_items(store: Store, row: RunRow, plan: Plan, found: Found) -> Iterator[SweepItem]:
+    """Every item of a sweep that has begun, in order, with all that is known of it.
+
+    Args:
+        store: where the run is.
+        row: the run.
+        plan: its workflow.
+        found: the sweep.
+    """
+    reader = _Reader(store, row, plan, found)
+    by = found.by or reader.first_number()
+    outputs = reader.all_outputs()
+    for indexes, item in sorted(reader.items(by).items()):
+        yield reader.shown(indexes, item, outputs.get(indexes, {}))
 
 
 class _Reader:
@@ -291,13 +307,26 @@ class _Reader:
                     return f"{column}.{path}" if path else column
         return None
 
-    def shown(self, indexes: tuple[int, ...], item: _Item) -> SweepItem:
-        """An item with its point and all that its steps have put out."""
+    def outputs_at(self, indexes: tuple[int, ...]) -> dict[str, Any]:
+        """What the steps of one item have put out, by column."""
         outputs: dict[str, Any] = {}
         for column, reference in self.columns.items():
             rows = self.store.outputs_of(self.row.run_id, reference.node, prefix=indexes)
             last = next((row.outputs for row in reversed(rows) if row.outputs is not None), None)
             outputs[column] = None if last is None else _decode(last).get(reference.output)
+        return outputs
+
+    def all_outputs(self) -> dict[tuple[int, ...], dict[str, Any]]:
+        """The same of every item, in one pass over each step."""
+        found: dict[tuple[int, ...], dict[str, Any]] = {}
+        for column, reference in self.columns.items():
+            for indexes, outputs in self._outputs(reference):
+                item = found.setdefault(indexes[: self.loop.depth + 1], dict.fromkeys(self.columns))
+                item[column] = outputs.get(reference.output)
+        return found
+
+    def shown(self, indexes: tuple[int, ...], item: _Item, outputs: dict[str, Any]) -> SweepItem:
+        """An item with its point."""
         return SweepItem(
             indexes=indexes,
             point=self.point(indexes[-1]),

@@ -100,6 +100,25 @@ def test_the_run_chose_the_same_and_kept_the_table(swept: Project) -> None:
     assert {(row["rate"], row["size"]) for row in rows} == {(a, b) for a in ("0.5", "0.25") for b in "123"}
 
 
+def test_all_items_become_a_table_with_states_and_seconds(swept: Project) -> None:
+    done = swept.mesonctl("sweep", "last", "sizes", "--csv", "sizes.csv")
+    with (swept.folder / "sizes.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+
+    assert done.code == 0
+    assert [row["item"] for row in rows] == list("012345")
+    assert all(float(row["seconds"]) >= 0 for row in rows)
+    assert {(row["state"], row["why"]) for row in rows if row["size"] == "3"} == {("failed", "ValueError: too large")}
+    assert {row["result"] for row in rows if row["size"] == "1"} == {'{"loss": 0.5}', '{"loss": 0.25}'}
+
+
+def test_a_table_that_cannot_be_written_is_told(swept: Project) -> None:
+    done = swept.mesonctl("sweep", "last", "sizes", "--csv", "nowhere/sizes.csv")
+
+    assert done.code != 0
+    assert "--csv nowhere/sizes.csv: it cannot be written: No such file or directory" in done.err
+
+
 def test_a_seed_gives_the_same_points_in_every_run(swept: Project) -> None:
     (first,) = [swept.mesonctl("show", "last", "--outputs", "--json").json["outputs"]["mean"]]
     again = swept.mesonctl("run", "flow.py", "--json").json["outputs"]["mean"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,10 +11,11 @@ import click
 from meson_core.cli.options import json_option, run_argument
 from meson_core.cli.output import console, duration, one_line, print_json, state_text, value_text
 from meson_core.cli.project import Project, pass_project
+from meson_core.errors import ConflictError
 from meson_core.spec.states import State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from meson_core.client import Sweep, SweepItem
 
@@ -27,17 +30,28 @@ _DIGITS = 6
 @click.option("--by", metavar="OUTPUT", help="What says how good an item is; by default what the workflow goes by.")
 @click.option("--lowest/--highest", "lowest", default=None, help="Whether less is better, or more.")
 @click.option("--limit", default=5, show_default=True, type=click.IntRange(1), help="At most so many of each.")
+@click.option("--csv", "table", metavar="FILE", type=click.Path(dir_okay=False), help="Write all items as a table.")
 @json_option
 @pass_project
 def sweep(
-    project: Project, run: str, name: str | None, by: str | None, lowest: bool | None, limit: int, as_json: bool
+    project: Project,
+    run: str,
+    name: str | None,
+    by: str | None,
+    lowest: bool | None,
+    limit: int,
+    table: str | None,
+    as_json: bool,
 ) -> None:
     """Show a sweep: its best items, those that have failed, and the slowest.
 
     RUN is the id of a run, the beginning of one, or `last`; SWEEP is needed where there are several. OUTPUT is a column of
     the sweep's table, or a path into one: `rmse`, `scores.auc`.
     """
-    found = project.client(read_only=True).sweep(run, name, by=by, lowest=lowest, limit=limit)
+    client = project.client(read_only=True)
+    found = client.sweep(run, name, by=by, lowest=lowest, limit=limit)
+    if table is not None:
+        _write(Path(table), found, client.sweep_items(run, found.name))
     if as_json:
         print_json(found)
         return
@@ -47,6 +61,29 @@ def sweep(
     _table(f"best ({order} {found.by})", best, found, "value")
     _table("failed", found.failures, found, "why")
     _table("slowest", found.slowest, found, "seconds")
+
+
+def _write(path: Path, found: Sweep, items: Iterator[SweepItem]) -> None:
+    """All items, one on a line: number, point, state, seconds, outputs, what went wrong."""
+    import csv
+    import json
+
+    def cell(value: Any) -> Any:
+        return json.dumps(value) if isinstance(value, dict | list | bool) else value
+
+    try:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            rows = csv.writer(file, lineterminator="\n")
+            first = next(items, None)
+            outputs = [] if first is None else [name for name in first.outputs if name not in found.variables]
+            rows.writerow(["item", *found.variables, "state", "seconds", *outputs, "why"])
+            for item in [] if first is None else chain([first], items):
+                point = [cell(item.point.get(name)) for name in found.variables]
+                values = [cell(item.outputs.get(name)) for name in outputs]
+                number = ".".join(map(str, item.indexes))
+                rows.writerow([number, *point, item.state, item.seconds, *values, item.why])
+    except OSError as error:
+        raise ConflictError(f"--csv {path}: it cannot be written: {error.strerror}") from None
 
 
 def _head(found: Sweep) -> None:
