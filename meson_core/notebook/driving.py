@@ -47,13 +47,15 @@ class Driving:
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
+        if self._store.holder(self._settings.cell) is not None:
+            return  # that one gets what this notebook starts
         begun: Future[None] = Future()
         self._thread = threading.Thread(target=self._drive, args=(begun,), name="meson-orchestrator", daemon=True)
         self._thread.start()
         try:
             begun.result()
         except StoreLockedError:
-            # Somebody else drives it, and gets what this notebook starts.
+            # Somebody else was faster.
             self._thread.join()
             self._thread = None
 

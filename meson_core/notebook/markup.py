@@ -49,7 +49,7 @@ def table(columns: Iterable[str], lines: Iterable[Sequence[Any]]) -> str:
     body = "".join(
         "<tr>" + "".join(f'<td style="{_CELL}">{text_of(cell)}</td>' for cell in line) + "</tr>" for line in lines
     )
-    return f'<table style="border-collapse:collapse"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return f'<table style="border-collapse:collapse;margin:.4em 0"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
 def plain(text: str) -> str:
@@ -83,7 +83,7 @@ def run_markup(tree: RunTree, plan: Plan, failures: Sequence[StepInstance], resu
         for each in failures
     )
     found = table(("output", "value"), results.items()) if results else ""
-    return f'<div class="meson-run">{_head(tree)}<table style="border-collapse:collapse">{lines}</table>{wrong}{found}</div>'
+    return f'<div class="meson-run">{_head(tree)}<table style="border-collapse:collapse;margin:.4em 0">{lines}</table>{wrong}{found}</div>'
 
 
 def run_text(tree: RunTree) -> str:

@@ -56,7 +56,7 @@ def bundle(view: View) -> dict[str, Any]:
                 # The notebook may draw it by itself; who reads the text learns what is missing.
                 found["text/plain"] = str(error)
         case TableView():
-            more = f"{view.total:,} rows" if view.total > len(view.rows) else ""
+            more = f"{len(view.rows):,} of {view.total:,}" if view.total > len(view.rows) else ""
             found["text/html"] = (
                 f"<div><b>{markup.text_of(view.title)}</b>{markup.table(view.columns, view.rows)}{more}</div>"
             )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import meson_core
 from tests.cli.command import Project
 from tests.notebook.kernel import execute, said
 
@@ -145,3 +147,40 @@ def test_whoever_drives_the_project_gets_the_run(project: Project) -> None:
 
     assert said(outputs[1]).startswith("quick  run ")
     assert said(outputs[2]) == "7"
+
+
+BLOCKED = """
+name: blocked
+params: {place: str}
+body:
+  first: {kind: shell, script: 'cat "$MESON_INPUT_place" > /dev/null', inputs: {place: '${place}'}}
+  second: {kind: shell, script: 'echo second', after: [first]}
+"""
+
+
+def test_when_whoever_drives_leaves_the_notebook_takes_over(project: Project) -> None:
+    place = project.folder.parent / "place"
+    os.mkfifo(place)
+    server = project.serve()
+    with meson_core.connect(project.folder) as notebook:
+        run = notebook.start(meson_core.load_yaml(BLOCKED), place=str(place))
+        with place.open("w"):  # opens once the step has; the step goes on once this is closed
+            server.signal(signal.SIGKILL)
+            server.wait()
+        run.wait(60)
+
+        assert run.state == "succeeded"
+        assert [row.run_id for row in notebook.client.runs()] == [run.run_id]
+        assert notebook["last"].run_id == run.run_id
+
+
+def test_a_project_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(meson_core.MesonError, match="there is no such folder"):
+        meson_core.connect(tmp_path / "nowhere")
+
+
+def test_what_is_no_workflow_is_told(project: Project) -> None:
+    with meson_core.connect(project.folder) as notebook, pytest.raises(meson_core.MesonError) as caught:
+        notebook.run(7)  # type: ignore[arg-type]
+
+    assert "a project runs workflows, got 7" in str(caught.value)
