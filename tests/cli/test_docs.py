@@ -26,7 +26,18 @@ def test_the_readmes_example_is_a_workflow() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("page", ["artifacts.md", "getting-started.md", "running.md", "sweeps.md", "skipping.md"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "artifacts.md",
+        "artifact-types.md",
+        "visualizers.md",
+        "getting-started.md",
+        "running.md",
+        "sweeps.md",
+        "skipping.md",
+    ],
+)
 def test_a_page_shows_what_mesonctl_says(page: str, project: Project) -> None:
     bin_folder = project.folder.parent / "bin"
     bin_folder.mkdir()

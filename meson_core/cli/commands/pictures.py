@@ -109,11 +109,22 @@ def diff(project: Project, old: str, new: str | None, paths: tuple[Path, ...], a
             )
     else:
         pair = [pictures.versions(client, ref, limit=1)[0] for ref in (old, new)]
-    _give(pictures.difference(project.plugins, *pair), pair, paths, as_json=as_json)
+    view = pictures.difference(project.plugins, *pair)
+    _give(view, pair, paths, as_json=as_json, nothing="they are equal")
 
 
-def _give(view: View, shown: Sequence[ArtifactVersion], paths: Sequence[Path], *, as_json: bool) -> None:
-    """Write the files first: whoever asked for them is not left with a picture in the terminal alone."""
+def _give(
+    view: View, shown: Sequence[ArtifactVersion], paths: Sequence[Path], *, as_json: bool, nothing: str = ""
+) -> None:
+    """Write the files first: whoever asked for them is not left with a picture in the terminal alone.
+
+    Args:
+        view: what to show.
+        shown: the versions that it shows.
+        paths: files to write.
+        as_json: answer for programs.
+        nothing: what an empty table or text means.
+    """
     from meson_core.showing import written
 
     records = [version.record for version in shown]
@@ -126,9 +137,18 @@ def _give(view: View, shown: Sequence[ArtifactVersion], paths: Sequence[Path], *
     if as_json:
         print_json({"view": type(view).__name__, **_plain(view), "versions": [record.number for record in records]})
         return
-    _print(view)
+    if nothing and _is_empty(view):
+        click.echo(nothing)
+    else:
+        _print(view)
     for path in paths:
         click.echo(f"→ {path}")
+
+
+def _is_empty(view: View) -> bool:
+    from meson_core.artifacts import TableView, TextView
+
+    return (isinstance(view, TableView) and not view.rows) or (isinstance(view, TextView) and not view.text)
 
 
 def _plain(view: View) -> dict[str, Any]:
