@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from meson_core.errors import nearest
 from meson_http import paths, templates, urls
@@ -132,7 +132,21 @@ class Whole(Model):
     media: str | None = Field(default=None, description="Its media type; by default as the service says.")
 
 
-Returned: TypeAlias = JsonPath | Member | Header | Whole
+def _sort(value: Any) -> str:
+    """Which of them is meant, so that a mistake is told of that one and not of all."""
+    if isinstance(value, dict):
+        return next((word for word in ("answer", "header") if word in value), "member")
+    kinds = ((Member, "member"), (Header, "header"), (Whole, "answer"))
+    return next((word for kind, word in kinds if isinstance(value, kind)), "path")
+
+
+Returned: TypeAlias = Annotated[
+    Annotated[JsonPath, Tag("path")]
+    | Annotated[Member, Tag("member")]
+    | Annotated[Header, Tag("header")]
+    | Annotated[Whole, Tag("answer")],
+    Discriminator(_sort),
+]
 
 
 # --- services that take their time --------------------------------------------------------------------------------

@@ -404,8 +404,7 @@ async def test_redirects_can_be_off_and_end(service: HttpService, ctx: FakeConte
     assert await call(
         service, ctx, path="/moved/302?to=/echo", expect=[302], returns={"to": {"header": "Location"}}
     ) == {"to": "/echo"}
-    for nowhere in ("file:///etc/passwd", "http:///path"):
-        assert "no http or https URL" in str(await refused(service, ctx, path=f"/moved/302?to={nowhere}"))
+    assert "no http or https URL" in str(await refused(service, ctx, path="/moved/302?to=file:///etc/passwd"))
 
 
 async def test_a_service_proves_who_it_is(ctx: FakeContext) -> None:

@@ -39,6 +39,8 @@ URL = "https://example.com/jobs"
         ({"url": URL, "expect": ["20x"]}, 'write 201, or "2xx"'),
         ({"url": URL, "expect": []}, "expect"),
         ({"url": URL, "returns": {"v": "version"}}, "begins with $"),
+        ({"url": URL, "returns": {"v": {"answer": "txt"}}}, "returns.v.answer.answer"),
+        ({"url": URL, "returns": {"v": {"headr": "x"}}}, "returns.v.member.headr"),
         ({"url": URL, "find": {"url": "/x", "job": "$.id"}}, "`poll` is not there"),
         ({"url": URL, "cancel": {}}, "no URL of a job"),
         ({"url": URL, "poll": {"failed": ["DONE"]}}, "both in `succeeded` and in `failed`"),
