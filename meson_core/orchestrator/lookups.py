@@ -157,6 +157,8 @@ class Lookups:
         later = []
         stored = self._store.results({question.key for question in questions})
         for question in questions:
+            if not self._is_open(question.run, question.command):
+                continue  # an answer before it has ended it, or it was asked twice
             made = self._feeder.made_now(question.key)
             row = stored.get(question.key)
             if made is None and row is not None:
