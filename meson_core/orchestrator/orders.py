@@ -153,6 +153,11 @@ class Orders:
         """The folder that all steps of a run share, until it ends."""
         return self._directory / "scratch" / run_id
 
+    def scratch_folders(self) -> list[Path]:
+        """All folders of that sort that are there."""
+        folder = self.scratch_of("")
+        return sorted(folder.iterdir()) if folder.is_dir() else []
+
     def _retry_parked(self, run: ActiveRun) -> None:
         parked, run.parked = run.parked, []
         placements = []

@@ -38,6 +38,7 @@ from meson_core.ports import AttemptKey, SchedulerSetting
 from meson_core.spec.states import RunState
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
     from meson_core.commands import Kill
@@ -291,6 +292,7 @@ class Orchestrator:
                 continue
             keys.extend(attempts_of(run))
             kills.extend((run, kill) for kill in self._adopt(run))
+        self._remove_old_scratch()
         await self._scheduler.reconcile(keys)
         for run, kill in kills:
             await self._scheduler.kill(AttemptKey(run.run_id, kill.instance, kill.attempt), kill.grace_s)
@@ -318,8 +320,17 @@ class Orchestrator:
                 future.set_result(state)
         scratch = self._orders.scratch_of(run.run_id)
         if scratch.exists():
-            remove = asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
-            self._tasks.create_task(remove, name=f"remove {scratch}")
+            self._remove(scratch)
+
+    def _remove(self, folder: Path) -> None:
+        self._tasks.create_task(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True), name=f"remove {folder}")
+
+    def _remove_old_scratch(self) -> None:
+        """Scratch folders of runs that have ended, and whose orchestrator did not live to remove them."""
+        for folder in self._orders.scratch_folders():
+            row = None if folder.name in self._runs else self._store.run(folder.name)
+            if row is not None and row.state.ended:
+                self._remove(folder)
 
     def _on_written(self) -> None:
         if self._wishes.waiting:

@@ -22,7 +22,7 @@ def there(value):
         raise RuntimeError("LOST: " + value.digest)
 
 def put(rng):
-    content = b"content %d" % rng.randrange({POOL})
+    content = b"content %d %d" % (time.time() // 2, rng.randrange({POOL}))
     if rng.randrange(4):
         return ctx.put(content)
     with tempfile.TemporaryDirectory() as folder:

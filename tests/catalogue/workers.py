@@ -18,16 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.context import ForkServerProcess
 
-#: Different contents that steps and hands put: few, so that bytes which nothing names are often put again.
-POOL = 8
+#: Different contents that steps and hands put in the same two seconds: few, so that bytes which nothing names are often
+#: put again just when they are deleted. Later ones are others, so that there always are some that nothing names.
+POOL = 6
 #: By how much the clocks of this machine's processes and its file system differ.
 SKEW_S = 0.05
 NAMES = ("rates", "users", "cohort")
 
 
 def content(number: int) -> bytes:
-    """One of the contents."""
-    return b"content %d" % number
+    """One of the contents of the moment."""
+    return b"content %d %d" % (time.time() // 2, number)
 
 
 def prune_without_end(project: str, journal: str) -> None:
