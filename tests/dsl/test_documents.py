@@ -44,7 +44,16 @@ def test_the_example_of_the_documentation_is_a_sound_workflow() -> None:
     example = textwrap.dedent("\n".join(line for line in text.splitlines() if line.startswith("    ")))
     checked = check(load_yaml(example))
 
-    assert [node.name for node in checked.body] == ["get_users", "each_region", "again", "publish_or_not", "tidy_up"]
+    assert [node.name for node in checked.body] == [
+        "get_users",
+        "each_region",
+        "rates",
+        "rates_results",
+        "winner",
+        "again",
+        "publish_or_not",
+        "tidy_up",
+    ]
     assert checked.timeout_s == 7200
     assert checked.params["alpha"].default == 0.1
     assert checked.outputs == {"best": "max(train.score)"}

@@ -19,6 +19,10 @@ People write it shorter:
           sequence:                                 # its body
             - train: {kind: python, module: steps, function: train,
                       inputs: {region: "${region}", alpha: "${alpha}"}, outputs: {score: float}}
+      - rates:                                      # a sweep: its loop, and the step `rates_results` behind it
+          sweep: {random: {rate: {log_uniform: [0.001, 1]}}, n: 20, seed: 7}    # or grid: {...}, or points: ...
+          body: {fit: {kind: shell, script: ./fit, inputs: {rate: "${rate}"}, outputs: {rmse: float}}}
+      - winner: {best: {of: rates, by: rmse, lowest: true}}
       - again:
           repeat: {until: validate.stable, max_iterations: 5, carry: {alpha: alpha * 2}}
           body: {validate: {kind: shell, script: ./validate, outputs: {stable: bool}}}
