@@ -155,6 +155,26 @@ def marks(node: dict[str, Any]) -> list[dict[str, Any]]:
     return [node, *inside]
 
 
+def test_the_axis_has_the_unit_and_counts_from_border_to_border() -> None:
+    """A stream that reaches both marks of 4 is 4 high: the labels are twice the distance from the middle."""
+    spec = drawn(versions_of(EXAMPLE), unit="nats")
+    scene = marks(vl_convert.vegalite_to_scenegraph(spec)["scenegraph"])
+    labels = [
+        (item["y"], float(item["text"]))
+        for mark in scene
+        if mark.get("role") == "axis-label"
+        for item in mark["items"]
+        if item["align"] == "right" and item["baseline"] == "middle"
+    ]
+    (y, most), (y_zero, _) = max(labels), min(labels, key=lambda label: label[1])
+    area = next(mark["items"] for mark in scene if mark.get("marktype") == "area")
+    per_unit = abs(area[0]["y2"] - area[0]["y"]) / 2.0  # genre, the first band, is 2 thick at the first date
+
+    assert spec["encoding"]["y"]["title"] == "height: sum of |predictionDecrease| (nats)"
+    assert [number for _, number in labels if number < 0] == []
+    assert 2 * abs(y - y_zero) == pytest.approx(most * per_unit)
+
+
 def test_of_two_versions_of_one_date_the_later_counts() -> None:
     both = [*versions_of({"2026-01-01": {"a": 1.0}}), *versions_of({"2026-01-01": {"a": 2.0}})]
 

@@ -39,6 +39,7 @@ class ImportanceOptions(BaseModel):
     top: int = Field(
         default=8, ge=1, le=9, description="So many features have a band of their own, the rest shares one."
     )
+    unit: str = Field(default="", description="Unit of the importance, for the axis.")
     baseline: Literal["centre", "zero"] = Field(default="centre", description="Where the stream lies on the y axis.")
 
 
@@ -201,7 +202,12 @@ def _chart(
         palette[-1] = QUIET
     encoding = {
         "x": axis.encoding(),
-        "y": {"field": "low", "type": "quantitative", "title": f"height: sum of {measure}", "axis": ticks},
+        "y": {
+            "field": "low",
+            "type": "quantitative",
+            "title": f"height: sum of {measure}" + (f" ({options.unit})" if options.unit else ""),
+            "axis": ticks,
+        },
         "y2": {"field": "high"},
         "color": {
             "field": "feature",
