@@ -186,6 +186,8 @@ def explain(error: ErrorDetails) -> Told:
     got = f"got {show(value)}"
     if kind == "missing":
         return Told("is missing")
+    if kind == "value_error":  # a validator has said it in a sentence of its own, with the value where that helps
+        return Told(str(context["error"]))
     if kind == "too_short":
         return Told("is empty; it needs at least one")
     if kind in _BOUNDS:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from meson_core.spec.kinds import option_problems
 from meson_http import HttpOptions
 
 URL = "https://example.com/jobs"
@@ -96,3 +97,13 @@ def test_httpx_is_not_imported_before_a_step_runs() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     assert "httpx" not in done.stdout
+
+
+def test_a_mistake_is_told_in_one_sentence() -> None:
+    """As the terminal says it: without the words of the library that found it."""
+    (problem,) = option_problems(HttpOptions, {"url": URL, "method": "post"})
+
+    assert (problem.path, problem.message) == (
+        ("method",),
+        "'post' is no method: they are written in capitals, like POST",
+    )
