@@ -241,7 +241,8 @@ def _ended_text(state: State, took_s: float | None) -> str:
 
 
 def _verdict(node: TreeNode) -> State:
-    return next((state for state in _BAD[:3] if node.counts[state]), State.succeeded)
+    order = (*_BAD[:3], State.succeeded, *_BAD[3:])
+    return next((state for state in order if node.counts[state]), State.succeeded)
 
 
 def _tally(node: TreeNode) -> str:
@@ -249,6 +250,9 @@ def _tally(node: TreeNode) -> str:
     bad = "".join(f", {node.counts[state]:,} {state.label}" for state in _BAD if node.counts[state])
     if ended == node.total:
         took = "" if node.took_s is None else f" in {duration(node.took_s)}"
+        if _verdict(node) in _BAD[3:]:
+            # Nothing was done, and so nothing succeeded or took any time.
+            return bad.removeprefix(", ")
         return f"{node.counts[State.succeeded]:,} succeeded{bad}{took}"
     left = f", {duration(node.eta_s)} to go" if node.eta_s else ""
     return f"{ended:,} of {node.total:,}{bad}{left}"
