@@ -17,11 +17,13 @@ import resource
 import signal
 import sys
 import threading
+import time
 import tracemalloc
 import warnings
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from pydantic import ValidationError
@@ -32,7 +34,6 @@ from meson_core.plugins.conformance import ConformanceError, checked_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from meson_core.ports import ArtifactStore, ArtifactStoreDefinition
 
@@ -47,6 +48,10 @@ WRONG_DIGESTS = (
 )
 #: A child of a fault test ends with this when its `put` came to its end.
 _WHOLE = 17
+#: Seconds that clocks of a store and of this machine may differ by.
+_COARSE_S = 2.0
+#: Seconds within which a claim shows.
+_DEADLINE_S = 10.0
 
 
 class ArtifactStoreKit:
@@ -226,7 +231,7 @@ class ArtifactStoreKit:
         """Digests come out of runs, so whoever writes a step writes them: they must lead nowhere else."""
         store = self._open()
         for wrong in WRONG_DIGESTS:
-            for ask in (store.exists, store.open, store.delete):
+            for ask in (store.exists, store.open, store.claim, store.delete):
                 with pytest.raises(ArtifactError):
                     ask(wrong)
 
@@ -246,6 +251,80 @@ class ArtifactStoreKit:
         store.delete(digest)
         store.delete(digest)
         store.delete(digest_of(b"never put"))
+
+    # --- what nobody names ----------------------------------------------------------------------------------------
+
+    def test_a_folder_is_one_artifact(self) -> None:
+        """Equal content is one digest, whenever and in which order its files were written."""
+        store = self._open()
+        digests = []
+        for name, files in (("one", "ab"), ("two", "ba"), ("other", "ac")):
+            folder = self._files / name
+            folder.mkdir()
+            for file in files:
+                (folder / file).write_text(file, encoding="utf-8")
+            digests.append(store.put(folder))
+        assert digests[0] == digests[1]
+        assert digests[2] != digests[0]
+        assert digest_of(_read(store, digests[0])) == digests[0]
+
+    def test_what_is_there_is_listed(self) -> None:
+        """Prune goes by this list: digest, size, and when it was last put or claimed."""
+        store = self._open()
+        assert list(store.contents()) == []
+        began = time.time()
+        digests = {store.put(self._file(content)): len(content) for content in (b"one", b"two more", b"and three")}
+        listed = list(store.contents())
+        assert sorted((one.digest, one.size) for one in listed) == sorted(digests.items())
+        assert all(began - _COARSE_S <= one.touched <= time.time() + _COARSE_S for one in listed)
+
+    def test_a_claim_counts_as_a_put(self) -> None:
+        """Who finds bytes that are there, and is going to name them, says so first."""
+        store = self._open()
+        digest = store.put(self._file(b"claimed"))
+        assert store.claim(digest_of(b"never put")) is False
+        before = self._touched(digest)
+        self._until(lambda: store.claim(digest) and self._touched(digest) > before, "a later time after a claim")
+        before = self._touched(digest)
+        again = self._file(b"claimed", "again")
+        self._until(lambda: store.put(again) and self._touched(digest) > before, "a later time after another put")
+
+    def test_what_was_touched_since_is_not_deleted(self) -> None:
+        store = self._open()
+        digest = store.put(self._file(b"in flight"))
+        touched = self._touched(digest)
+        assert store.delete(digest, touched - 60.0) is False
+        assert _read(store, digest) == b"in flight"
+        assert store.delete(digest, touched + 60.0) is True
+        assert not store.exists(digest)
+
+    def test_what_interrupted_uploads_left_is_removed(self) -> None:
+        """And nothing else: neither what is whole, nor an upload that is under way."""
+        self._needs_faults()
+        store = self._open()
+        whole = store.put(self._file(b"whole"))
+        url = urlsplit(store.url)
+        if url.scheme != "file":
+            pytest.skip(f"what {store.url} keeps cannot be seen from here")
+        folder = Path(unquote(url.path))
+        path = self._file(os.urandom(2 * MIB), "large.bin")
+        _in_a_child(partial(self._put_and_die, path, _dying_of_its_disk))
+        left = _size_of(folder)
+        store.tidy(time.time() - 3600.0)
+        assert _size_of(folder) == left, "an upload that may be under way was removed"
+        store.tidy(time.time() + 3600.0)
+        assert _size_of(folder) == len(b"whole"), "something is left of an interrupted upload"
+        assert [one.digest for one in store.contents()] == [whole]
+
+    def _touched(self, digest: str) -> float:
+        (touched,) = [one.touched for one in self._open().contents() if one.digest == digest]
+        return touched
+
+    @staticmethod
+    def _until(condition: Callable[[], object], what: str) -> None:
+        deadline = time.monotonic() + _DEADLINE_S
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {_DEADLINE_S:g} s: {what}"
 
     # --- faults ---------------------------------------------------------------------------------------------------
 
@@ -304,6 +383,11 @@ class ArtifactStoreKit:
 def digest_of(content: bytes) -> str:
     """What a store must call these bytes."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def _size_of(folder: Path) -> int:
+    """Bytes of all files in a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _read(store: ArtifactStore, digest: str) -> bytes:

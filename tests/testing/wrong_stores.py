@@ -53,6 +53,8 @@ class Right:
             raise ArtifactError(f"{digest} is not there: {error.strerror}") from None
 
     def put(self, path: Path) -> str:
+        if path.is_dir():
+            return self.put(self.packed(path))
         handle, aside = tempfile.mkstemp(dir=self.folder)
         try:
             with path.open("rb") as source, os.fdopen(handle, "wb") as target:
@@ -62,6 +64,12 @@ class Right:
             Path(aside).unlink()
             raise ArtifactError(f"{path} cannot be stored: {error.strerror}") from None
         return digest
+
+    def packed(self, folder: Path) -> Path:
+        """A folder as one file: names and contents, in order."""
+        packed = self.folder.parent / "packed"
+        packed.write_text(repr(sorted((path.name, path.read_bytes()) for path in folder.iterdir())))
+        return packed
 
     def copy(self, source: BinaryIO, target: Any) -> str:
         found = hashlib.sha256()
@@ -246,13 +254,51 @@ class Climbs(Right):
 
 class KeepsAll(Right):
     def delete(self, digest: str, untouched_since: float | None = None) -> bool:
-        return bool(self.path(digest))
+        return bool(self.path(digest)) if untouched_since is None else super().delete(digest, untouched_since)
 
 
 class IsSurprised(Right):
     def delete(self, digest: str, untouched_since: float | None = None) -> bool:
-        self.path(digest).unlink()
-        return True
+        if untouched_since is None:
+            self.path(digest).unlink()
+        return super().delete(digest, untouched_since)
+
+
+class MixesFolders(Right):
+    def packed(self, folder: Path) -> Path:
+        packed = self.folder.parent / "packed"
+        packed.write_text(
+            repr([path.name for path in sorted(folder.iterdir(), key=lambda one: one.stat().st_mtime_ns)])
+        )
+        return packed
+
+
+class ListsTwice(Right):
+    def contents(self) -> Iterator[StoredBytes]:
+        for one in super().contents():
+            yield one
+            if one.size == len(b"two more"):
+                yield one
+
+
+class ClaimsWithoutAWord(Right):
+    def claim(self, digest: str) -> bool:
+        return self.exists(digest)
+
+
+class DeletesAnyway(Right):
+    def delete(self, digest: str, untouched_since: float | None = None) -> bool:
+        return super().delete(digest)
+
+
+class NeverTidies(Right):
+    def tidy(self, untouched_since: float) -> int:
+        return 0
+
+
+class TidiesTooMuch(Right):
+    def tidy(self, untouched_since: float) -> int:
+        return super().tidy(float("inf"))
 
 
 class LeavesHalf(Right):
@@ -300,5 +346,7 @@ class NeedsItsLock(Right):
 
 
 def _begins(path: Path, content: bytes) -> bool:
+    if path.is_dir():
+        return False
     with path.open("rb") as file:
         return file.read(len(content)) == content
