@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from meson_runtime.artifacts import Artifact, is_artifact
+from meson_runtime.saving import as_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,18 +96,15 @@ def dumps(found: Mapping[str, Any]) -> str:
     return text
 
 
-def plain(value: Any) -> Any:
+def _default(value: Any) -> Any:
     """What is not JSON by itself, and still has one obvious meaning."""
     if isinstance(value, Artifact):
         return value.value()
-    # Scalars and arrays of numpy and its like, which steps need not convert by hand.
-    if hasattr(value, "dtype") and hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(f"{_kind(value)} is not JSON")
+    return as_json(value)
 
 
 _encode: Callable[[Any], str] = json.JSONEncoder(
-    ensure_ascii=True, separators=(",", ":"), allow_nan=False, default=plain
+    ensure_ascii=True, separators=(",", ":"), allow_nan=False, default=_default
 ).encode
 
 
@@ -134,7 +132,7 @@ def _fault(value: Any, at: str, depth: int) -> str | None:
     if value is None or isinstance(value, (str, int, bool)):
         return None
     try:
-        return _fault(plain(value), at, depth + 1)
+        return _fault(_default(value), at, depth + 1)
     except TypeError as error:
         return f"{at}: {error}"
 
@@ -152,11 +150,6 @@ def spell(declared: Type) -> str:
     """A type as authors write it."""
     name, item = declared
     return name if item is None else f"{name}[{spell(item)}]"
-
-
-def _kind(value: Any) -> str:
-    kind = type(value)
-    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
 def _names(names: Any) -> tuple[str, str]:

@@ -11,8 +11,6 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
-from meson_runtime.outputs import plain
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -71,9 +69,20 @@ def save(value: Any, kind: str, folder: str) -> Saved:
     return _SAVERS[kind](value, os.path.join(folder, "data"))
 
 
+def as_json(value: Any) -> Any:
+    """Scalars and arrays of numpy and its like as JSON, which steps need not convert by hand.
+
+    Raises:
+        TypeError: it is none of these.
+    """
+    if hasattr(value, "dtype") and hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{kind_name(value)} is not JSON")
+
+
 def _save_json(value: Any, path: str) -> Saved:
     try:
-        text = json.dumps(value, allow_nan=False, ensure_ascii=False, default=plain)
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False, default=as_json)
     except (TypeError, ValueError, RecursionError) as error:
         raise ArtifactTypeError(f"ctx.put(..., type='json'): the value is not JSON: {error}") from None
     return _write(path + ".json", text, "application/json", {})
@@ -81,7 +90,7 @@ def _save_json(value: Any, path: str) -> Saved:
 
 def _save_text(value: Any, path: str) -> Saved:
     if not isinstance(value, str):
-        raise ArtifactTypeError(f"ctx.put(..., type='text') takes a text, got {_kind(value)}")
+        raise ArtifactTypeError(f"ctx.put(..., type='text') takes a text, got {kind_name(value)}")
     return _write(path + ".txt", value, "text/plain", {"lines": len(value.splitlines())})
 
 
@@ -120,7 +129,7 @@ def _arrow_table(arrow: Any, value: Any) -> Any:
     except (arrow.ArrowException, TypeError, ValueError) as error:
         raise ArtifactTypeError(f"ctx.put(..., type='table'): the rows make no table: {error}") from None
     raise ArtifactTypeError(
-        f"ctx.put(..., type='table') takes a data frame, a list of dicts or a dict of lists, got {_kind(value)}"
+        f"ctx.put(..., type='table') takes a data frame, a list of dicts or a dict of lists, got {kind_name(value)}"
     )
 
 
@@ -146,7 +155,7 @@ def _save_figure(value: Any, path: str) -> Saved:
         return saved._replace(media=f"application/vnd.vegalite.{version}+json")
     if hasattr(value, "to_html"):  # plotly
         return _write(path + ".html", value.to_html(), "text/html", {})
-    raise ArtifactTypeError(f"ctx.put(..., type='figure') takes a figure or a Vega-Lite dict, got {_kind(value)}")
+    raise ArtifactTypeError(f"ctx.put(..., type='figure') takes a figure or a Vega-Lite dict, got {kind_name(value)}")
 
 
 def _save_pickle(value: Any, path: str) -> Saved:
@@ -156,8 +165,8 @@ def _save_pickle(value: Any, path: str) -> Saved:
         with open(path + ".pkl", "wb") as file:
             pickle.dump(value, file, protocol=pickle.HIGHEST_PROTOCOL)
     except (pickle.PicklingError, TypeError, AttributeError) as error:
-        raise ArtifactTypeError(f"ctx.put(..., type='pickle'): {_kind(value)} cannot be pickled: {error}") from None
-    return Saved(path + ".pkl", "application/x-pickle", {"class": _kind(value)})
+        raise ArtifactTypeError(f"ctx.put(..., type='pickle'): {kind_name(value)} cannot be pickled: {error}") from None
+    return Saved(path + ".pkl", "application/x-pickle", {"class": kind_name(value)})
 
 
 _SAVERS: dict[str, Callable[[Any, str], Saved]] = {
@@ -263,6 +272,7 @@ def _library(name: str, what: str) -> Any:
         raise ArtifactTypeError(f"{what} needs {name} in the environment of the step: pip install {name}") from None
 
 
-def _kind(value: Any) -> str:
+def kind_name(value: Any) -> str:
+    """The class of a value, as messages call it."""
     kind = type(value)
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
