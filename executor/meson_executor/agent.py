@@ -27,7 +27,7 @@ from meson_executor.spool import Spool
 from meson_executor.transport import listen
 from meson_executor.worker_process import Place
 from meson_executor.workers import Workers
-from meson_runtime.artifacts import FileStore
+from meson_runtime.remote import open_store
 
 if TYPE_CHECKING:
     from meson_executor.state import State
@@ -108,7 +108,7 @@ class Agent:
         for note in damaged:
             self._note(note)
             self._notes.append(note)
-        store = FileStore(options.artifacts) if options.artifacts else None
+        store = open_store(options.artifacts) if options.artifacts else None
         self._spawner = Spawner()
         self._reaper = Reaper(loop)
         self._putter = Putter(loop, store)

@@ -52,6 +52,7 @@ from meson_runtime.declare import outputs_of
 from meson_runtime.failures import describe, headline
 from meson_runtime.functions import Function, FunctionMissingError, find
 from meson_runtime.outputs import OutputError, checked
+from meson_runtime.remote import open_store
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -382,7 +383,7 @@ def main() -> None:
         Board(board),
         (out, err),
         project,
-        FileStore(store) if store else None,
+        open_store(store) if store else None,
     )
     os.close(board)
     # What is here now stays; collections need not look at it again.

@@ -9,13 +9,16 @@ import signal
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from meson_core.host import streams
 from meson_core.host.attempts import VERSION, Attempts
 from meson_core.host.kinds import Kinds
 from meson_core.host.link import Link
-from meson_runtime.artifacts import FileStore
+from meson_runtime.remote import open_store
+
+if TYPE_CHECKING:
+    from meson_runtime.artifacts import FileStore
 
 #: Blocking calls at once; further ones wait.
 _THREADS = 32
@@ -30,7 +33,7 @@ def main() -> NoReturn:
     sys.stdout, sys.stderr = streams.Output(sys.stdout), streams.Output(sys.stderr)
     logging.basicConfig(level=logging.INFO, handlers=[streams.Handler()])
     artifacts = os.environ.get("MESON_ARTIFACTS")
-    asyncio.run(_serve(socket.socket(fileno=int(handle)), FileStore(artifacts) if artifacts else None))
+    asyncio.run(_serve(socket.socket(fileno=int(handle)), open_store(artifacts) if artifacts else None))
     _leave(0)
 
 

@@ -26,9 +26,11 @@ SKEW_S = 0.05
 NAMES = ("rates", "users", "cohort")
 
 
-def content(number: int) -> bytes:
-    """One of the contents of the moment."""
-    return b"content %d %d" % (time.time() // 2, number)
+def content(rng: random.Random) -> bytes:
+    """A content of its own, mostly; else one that steps put at the moment, and would leave behind."""
+    if rng.randrange(20):
+        return b"by hand %d" % rng.randrange(POOL)
+    return b"content %d %d" % (time.time() // 2, rng.randrange(POOL))
 
 
 def prune_without_end(project: str, journal: str) -> None:
@@ -63,14 +65,14 @@ def put_without_end(project: str, journal: str) -> None:
         mine = Path(journal).parent / f"put-{os.getpid()}"
         mine.mkdir()
         while True:
-            name, number = rng.choice(NAMES), rng.randrange(POOL)
+            name, put = rng.choice(NAMES), content(rng)
             path = mine / "file"
             if rng.randrange(4) == 0:
                 path = mine / "folder"
                 path.mkdir(exist_ok=True)
-                (path / "part").write_bytes(content(number))
+                (path / "part").write_bytes(put)
             else:
-                path.write_bytes(content(number))
+                path.write_bytes(put)
             told.write(json.dumps(["begin", name]) + "\n")
             told.flush()
             record = client.put_artifact(path, name=name)
