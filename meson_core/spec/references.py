@@ -347,7 +347,7 @@ class _Resolver:
                 found[Reference(root.name, "input", owner, shared=self.plan.nodes[owner].depth)] = None
                 continue
             try:
-                found[self.reference(root, place, f"{subject}: `{text}`", where)] = None
+                found[self.reference(root, place, f"{subject}: `{text}`", where, inputs)] = None
             except AuthoringError as problem:
                 self.analysis.problems.append(problem)
                 sound = False
@@ -357,13 +357,15 @@ class _Resolver:
         self.analysis.resolution.bound[owner, role] = bound
         return bound
 
-    def reference(self, root: Root, place: _Place, subject: str, where: Where | None) -> Reference:
+    def reference(
+        self, root: Root, place: _Place, subject: str, where: Where | None, inputs: Collection[str] = ()
+    ) -> Reference:
         lexical = self.lexical(root.name, place.scope)
         if lexical is not None:
             return lexical
         names = self.names[self.namespace[place.scope]]
         if root.name not in names:
-            raise self.unknown(root.name, place.scope, subject, where)
+            raise self.unknown(root.name, place.scope, subject, where, inputs)
         producer = self.plan.nodes[names[root.name]]
         outputs = self.outputs_of(producer.spec)
         if outputs is None:
@@ -420,7 +422,9 @@ class _Resolver:
             yield owner
             scope = self.plan.nodes[owner].scope
 
-    def unknown(self, name: str, scope: int, subject: str, where: Where | None) -> AuthoringError:
+    def unknown(
+        self, name: str, scope: int, subject: str, where: Where | None, inputs: Collection[str] = ()
+    ) -> AuthoringError:
         namespace = self.namespace[scope]
         for node in self.plan.nodes:
             spec = node.spec
@@ -437,7 +441,7 @@ class _Resolver:
                     outputs = ", ".join(workflow_of(self.plan, other).outputs)
                     hint = f"that shows only its outputs: {outputs or 'none'}"
                 return OutOfScopeError(message, where=where, hint=hint)
-        known = [*self.lexical_names(scope), *self.names[namespace]]
+        known = [*inputs, *self.lexical_names(scope), *self.names[namespace]]
         if namespace != ROOT and name in self.plan.workflow.params:
             message = f"{subject}: {name!r} is a parameter outside of {self.title(namespace)}"
             hint = "give the subworkflow a parameter of that name, and pass the value as its input"
