@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from http_service import CERTIFICATE, HttpService, hangs_up, refuses, says_half, stalls
 from meson_core.errors import BackendError
 from meson_core.testing import FakeContext
 from meson_http import Http
-from tests.http_service import CERTIFICATE, HttpService, hangs_up, refuses, says_half, stalls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from tests.http_project import Project, until
-from tests.http_service import HttpService, hangs_up, refuses, says_half, stalls
+from http_project import Project, until
+from http_service import HttpService, hangs_up, refuses, says_half, stalls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from http_service import DEADLINE_S, HttpService, Job, hangs_up, refuses, stalls
 from meson_core.errors import BackendError, MesonError
 from meson_core.testing import FakeContext
 from meson_http import Http
 from meson_http.polling import JobFailedError
-from tests.http_service import DEADLINE_S, HttpService, Job, hangs_up, refuses, stalls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

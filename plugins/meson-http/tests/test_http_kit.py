@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
+from http_service import HttpService
 from meson_core.testing import ServiceKindKit
 from meson_http import Http
-from tests.http_service import HttpService
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from http_project import DEADLINE_S, Project, until
 from meson_core.errors import BackendError
 from meson_http import HttpOptions
 from meson_http.options import Cancel, Find, Poll, Tls
 from meson_http.templates import Values
 from meson_http.urls import fill_url
-from tests.http_project import DEADLINE_S, Project, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,13 +9,13 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from http_project import Project
+from http_service import HttpService
 from meson_core.client import connect
 from meson_core.errors import BackendError
 from meson_core.testing import FakeContext
 from meson_http import Http
 from meson_http.discretion import Discretion
-from tests.http_project import Project
-from tests.http_service import HttpService
 
 if TYPE_CHECKING:
     from pathlib import Path
