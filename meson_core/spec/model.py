@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, model_validator
 
 from meson_core.spec.states import FailureMode, Join
 
@@ -153,10 +153,26 @@ class ForEach(BaseNode):
 
     node: Literal["for_each"] = "for_each"
     variables: dict[Name, Binding] = Field(min_length=1)
+    order: tuple[Name, ...] = ()
+    """The variables in their order, the last one changing fastest; empty where they stand in that of the alphabet. An object of
+    JSON has no order, and the canonical text of a definition none but that one."""
     mode: Literal["crossed", "zipped"] = "crossed"
     max_parallel: int | None = Field(default=None, ge=1)
     max_failed: int = Field(default=0, ge=0)
     body: tuple[Node, ...] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_order(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not isinstance(data.get("variables"), dict):
+            return data
+        variables, order = data["variables"], data.get("order") or list(data["variables"])
+        if not isinstance(order, list | tuple):
+            return data
+        if sorted(order, key=str) != sorted(variables, key=str):
+            raise ValueError(f"`order` must name each variable once: {', '.join(map(str, variables))}")
+        told = () if list(order) == sorted(order, key=str) else tuple(order)
+        return {**data, "variables": {name: variables[name] for name in order}, "order": told}
 
 
 class Repeat(BaseNode):

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 
 from meson_core.spec import Workflow, canonical_json, digest, load, version
 from meson_core.spec.digest import plain
+from meson_core.spec.model import ForEach
 from tests.spec.authoring import for_each, step, workflow
 from tests.strategies import workflows
 
@@ -77,3 +78,16 @@ def test_there_is_no_text_of_what_is_no_json() -> None:
 @settings(max_examples=50, deadline=None)
 def test_equal_digests_are_equal_workflows(first: Workflow, second: Workflow) -> None:
     assert (digest(first) == digest(second)) == (first == second)
+
+
+@pytest.mark.parametrize("names", [("a", "z"), ("z", "a")])
+def test_loop_variables_keep_their_order_in_the_canonical_text(names: tuple[str, str]) -> None:
+    """The last one changes fastest: another order is another workflow, also when it comes back from the store."""
+    given = load(workflow(for_each("each", {name: [1, 2] for name in names}, step("s"))))
+    again = Workflow.model_validate_json(canonical_json(plain(given)))
+
+    (loop,) = again.body
+    assert isinstance(loop, ForEach)
+    assert list(names) == list(loop.variables)
+    assert digest(given) == digest(again)
+    assert (names == ("a", "z")) == ("order" not in plain(loop))
