@@ -6,8 +6,10 @@ is asked; where the cache does not have one, the index is.
 
 from __future__ import annotations
 
+import atexit
 import functools
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,7 +25,7 @@ _UV = Path(sys.executable).with_name("uv")
 @functools.cache
 def wheels() -> Path:
     """The folder with the wheels of meson-core and meson-executor."""
-    folder = Path(tempfile.mkdtemp(prefix="meson-wheels-"))
+    folder = _fresh()
     for member in (ROOT, ROOT / "executor"):
         build(member, folder)
     return folder
@@ -112,7 +114,10 @@ class Site:
 
 
 def _fresh() -> Path:
-    return Path(tempfile.mkdtemp(prefix="meson-built-"))
+    """A folder that goes with this process."""
+    folder = tempfile.mkdtemp(prefix="meson-built-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def _uv(*arguments: str) -> None:
