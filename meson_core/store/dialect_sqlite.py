@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,8 @@ _WRITER = (
 )
 #: Bytes that the log is made long from the start.
 _ROOM = 8 * 1024 * 1024
+#: Free bytes on the disk below which nothing is taken in advance.
+_SPARE = 64 * _ROOM
 _FILLER = (
     "PRAGMA synchronous = OFF",
     "PRAGMA temp_store = MEMORY",
@@ -155,14 +158,16 @@ class SqliteDialect:
         # A commit that makes the log's file longer waits for the file system's journal too, and takes nearly twice as
         # long as one that overwrites. So the file gets its length first, by a transaction that is larger than its cache
         # and is rolled back: its pages stay behind as dead space, which later commits overwrite.
-        log = sqlite_file.wal(self.path)
-        if log.exists() and log.stat().st_size >= _ROOM:
-            return
-        with contextlib.suppress(sqlite3.Error), contextlib.closing(self._connect(self.path, _FILLER)) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute("CREATE TABLE room (filler)")
-            connection.execute("INSERT INTO room VALUES (zeroblob(?))", (_ROOM,))
-            connection.execute("ROLLBACK")
+        # A disk that is nearly full has no room to spare, and what goes wrong here is no reason to stop.
+        with contextlib.suppress(sqlite3.Error, OSError):
+            log = sqlite_file.wal(self.path)
+            if (log.exists() and log.stat().st_size >= _ROOM) or shutil.disk_usage(self.path.parent).free < _SPARE:
+                return
+            with contextlib.closing(self._connect(self.path, _FILLER)) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("CREATE TABLE room (filler)")
+                connection.execute("INSERT INTO room VALUES (zeroblob(?))", (_ROOM,))
+                connection.execute("ROLLBACK")
 
     def relax(self, connection: Connection, relaxed: bool) -> None:
         # In WAL mode a transaction that was not synchronised is still whole, and never before an earlier one.
